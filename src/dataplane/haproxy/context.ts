@@ -1,0 +1,56 @@
+/** What haproxy.cfg depends on besides the graph: the amphora it is for, its haproxy, and the operator's settings. */
+import type { Amphora } from '../../model/amphora.ts';
+import type { Listener } from '../../model/listener.ts';
+import type { AgentDetails } from '../../wire/agent-api.ts';
+
+/** Options of `[haproxy_amphora]` and `[amphora_agent]`, in camelCase. */
+export interface HaproxySettings {
+  /** `/var/lib/octavia` */
+  basePath: string;
+  /** `/var/lib/octavia/certs` */
+  baseCertDir: string;
+  connectionLogging: boolean;
+  userLogFacility: number;
+  administrativeLogFacility: number;
+  /** Replaces `DEFAULT_USER_LOG_FORMAT`; may hold `{{ project_id }}` and `{{ lb_id }}`. */
+  userLogFormat: string | null;
+  /** For listeners that have no limit of their own. */
+  defaultConnectionLimit: number;
+  /** Entries of a stick table, such as `10k`. */
+  stickSize: string;
+}
+
+export const DEFAULT_HAPROXY_SETTINGS: HaproxySettings = {
+  basePath: '/var/lib/octavia',
+  baseCertDir: '/var/lib/octavia/certs',
+  connectionLogging: true,
+  userLogFacility: 0,
+  administrativeLogFacility: 1,
+  userLogFormat: null,
+  defaultConnectionLimit: 50_000,
+  stickSize: '10k',
+};
+
+export interface RenderContext {
+  /** The amphora that will run the file: two of one load balancer may have different releases of haproxy. */
+  amphora: Amphora;
+  /** As `GET /info` tells it: `2.6.12-1+deb12u4`. */
+  haproxyVersion: string;
+  /** As `GET /details` tells it; without it nothing is tuned to the machine. */
+  details?: Pick<AgentDetails, 'cpu_count' | 'active_tuned_profiles' | 'memory'>;
+  settings: HaproxySettings;
+}
+
+/** Whether the haproxy of the amphora is of this release or a newer one; a version that cannot be read is an old one. */
+export function hasRelease(context: RenderContext, major: number, minor: number): boolean {
+  const [, has, hasMinor] = /^(\d+)\.(\d+)/.exec(context.haproxyVersion) ?? [];
+  return Number(has) > major || (Number(has) === major && Number(hasMinor) >= minor);
+}
+
+/** Source: contract dataplane.md 1: no limit, and 0 too, mean the default. */
+export function connectionLimit(
+  listener: Pick<Listener, 'connection_limit'>,
+  settings: HaproxySettings,
+): number {
+  return listener.connection_limit > 0 ? listener.connection_limit : settings.defaultConnectionLimit;
+}

@@ -1,0 +1,91 @@
+/** The sections `global`, `defaults` and `peers`. */
+import type { LoadBalancerGraph } from '../../model/graph.ts';
+import { connectionLimit, hasRelease, type RenderContext } from './context.ts';
+import { peerName, peersName } from './names.ts';
+import { address, type Line, line, number, type Word, word, words } from './quote.ts';
+import { inOrder, type ServedListener } from './served.ts';
+
+export interface Section {
+  head: Line;
+  lines: Line[];
+}
+
+/** haproxy's own limit on `maxconn`, and what stands for a sum beyond it. Source: contract dataplane.md 1. */
+const MOST_CONNECTIONS = 1_000_000;
+const PEER_PORT = 1025;
+
+/**
+ * Source: contract dataplane.md 1. No `hard-stop-after`: it would cut the long-lived connections of users at every
+ * reload, which they would notice sooner than an old process that lives until its last connection ends.
+ */
+export function globalSection(
+  graph: LoadBalancerGraph,
+  listeners: readonly ServedListener[],
+  context: RenderContext,
+): Section {
+  const { settings } = context;
+  const directory = words`${word(settings.basePath)}/${word(graph.load_balancer.id)}`;
+  const lines = [
+    line`daemon`,
+    line`user nobody`,
+    line`log /run/rsyslog/octavia/log local${number(settings.userLogFacility)}`,
+    line`log /run/rsyslog/octavia/log local${number(settings.administrativeLogFacility)} notice`,
+    line`stats socket ${directory}.sock mode 0666 level user`,
+  ];
+  if (hasRelease(context, 1, 6)) lines.push(line`server-state-file ${directory}/servers-state`);
+  lines.push(line`maxconn ${number(totalConnections(listeners, context))}`);
+  lines.push(...threadLines(context));
+  if (listeners.some(l => l.pools.some(p => p.monitor?.type === 'PING'))) {
+    lines.push(line`external-check`);
+    if (hasRelease(context, 2, 2)) lines.push(line`insecure-fork-wanted`);
+  }
+  return { head: line`global`, lines };
+}
+
+function totalConnections(listeners: readonly ServedListener[], context: RenderContext): number {
+  const total = listeners.reduce((sum, l) => sum + connectionLimit(l.listener, context.settings), 0);
+  return total > 0 && total < MOST_CONNECTIONS ? total : MOST_CONNECTIONS;
+}
+
+/** The first core is left to everything else where the image isolated the others. */
+function threadLines({ details }: RenderContext): Line[] {
+  const isolated = details?.active_tuned_profiles.split(/\s+/).includes('amphora') ?? false;
+  if (details === undefined || !isolated || details.cpu_count <= 1) return [];
+  const threads = number(details.cpu_count - 1);
+  return [line`nbthread ${threads}`, line`cpu-map auto:1/1-${threads} 1-${threads}`];
+}
+
+export function defaultsSection({ settings }: RenderContext): Section {
+  return {
+    head: line`defaults`,
+    lines: [
+      settings.connectionLogging ? line`log global` : line`no log`,
+      line`retries 3`,
+      line`option redispatch`,
+      line`option splice-request`,
+      line`option splice-response`,
+      line`option http-keep-alive`,
+    ],
+  };
+}
+
+/**
+ * Stick tables are shared between the amphorae of a pair. The amphora that the file is for is always among them,
+ * because haproxy drops a section without the local peer. Source: contract dataplane.md 2.
+ */
+export function peersSection(graph: LoadBalancerGraph, context: RenderContext): Section | undefined {
+  if (graph.load_balancer.topology !== 'ACTIVE_STANDBY') return undefined;
+  const amphorae = inOrder(graph.amphorae).filter(
+    a => a.status === 'ALLOCATED' || a.id === context.amphora.id,
+  );
+  return {
+    head: line`peers ${peersName(graph.load_balancer)}`,
+    lines: amphorae.flatMap(({ id, vrrp_ip }) =>
+      vrrp_ip === null ? [] : [line`peer ${word(peerName(id))} ${peerAddress(vrrp_ip)}`],
+    ),
+  };
+}
+
+function peerAddress(ip: string): Word {
+  return words`${address(ip)}:${number(PEER_PORT)}`;
+}

@@ -1,0 +1,140 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { buildGraph, type GraphSketch } from '../../model/graph.fixture.ts';
+import { DEFAULT_HAPROXY_SETTINGS, type HaproxySettings, type RenderContext } from './context.ts';
+import { checkConfig, isHaproxyInstalled } from './haproxy-check.fixture.ts';
+import { peerName } from './names.ts';
+import { renderHaproxyConfig } from './render.ts';
+
+const TESTDATA = join(import.meta.dirname, 'testdata');
+
+/** A case of the golden folder: what it is about, and only the fields that matter. */
+interface Case extends GraphSketch {
+  about: string;
+  haproxy_version?: string;
+  details?: RenderContext['details'];
+  settings?: Partial<HaproxySettings>;
+}
+
+function renderCase(name: string, settings: Partial<HaproxySettings> = {}) {
+  const found: Case = JSON.parse(readFileSync(join(TESTDATA, `${name}.json`), 'utf8'));
+  const graph = buildGraph(found);
+  const context: RenderContext = {
+    amphora: graph.amphorae[0]!,
+    haproxyVersion: found.haproxy_version ?? '2.6.12-1+deb12u4',
+    details: found.details,
+    settings: { ...DEFAULT_HAPROXY_SETTINGS, ...found.settings, ...settings },
+  };
+  return { graph, context, text: renderHaproxyConfig(graph, context) };
+}
+
+const cases = readdirSync(TESTDATA)
+  .filter(file => file.endsWith('.json'))
+  .map(file => basename(file, '.json'))
+  .sort();
+
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'haproxy-golden-'));
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+describe('golden files', () => {
+  test('there is one for each feature', () => {
+    expect(cases.length).toBeGreaterThanOrEqual(30);
+  });
+
+  describe.each(cases)('%s', name => {
+    const golden = join(TESTDATA, `${name}.cfg`);
+
+    test('renders as it is written', () => {
+      const { text } = renderCase(name);
+      if (process.env.UPDATE === '1') writeFileSync(golden, text ?? '');
+      expect(text ?? '').toBe(readFileSync(golden, 'utf8'));
+    });
+
+    test.skipIf(!isHaproxyInstalled())('haproxy accepts it', async () => {
+      const { context, text } = renderCase(name, { basePath: directory });
+      if (text === null) return;
+      await checkConfig(text, directory, peerName(context.amphora.id));
+    });
+
+    test('holds what agents look for in it', () => {
+      const { graph, text } = renderCase(name);
+      if (text === null) return;
+      // Source: contract dataplane.md 12.
+      expect(text).toMatch(/stats socket\s+(\S+)/);
+      for (const [, id] of text.matchAll(/\nfrontend ([^\n]*)\n/g)) {
+        const listener = graph.listeners.find(l => l.id === id)!;
+        const section = text.slice(text.indexOf(`\nfrontend ${id}\n`)).split('\n\n')[0]!;
+        expect(/^\s+mode\s+(.*)$/m.exec(section)?.[1]).toBe(listener.protocol === 'HTTP' ? 'http' : 'tcp');
+        expect(section).toContain(` bind ${graph.load_balancer.vip_address}:${listener.protocol_port}`);
+      }
+      for (const [, backend] of text.matchAll(/\nbackend ([^\n]*)\n/g))
+        expect(backend!.split(':')).toHaveLength(2);
+    });
+  });
+});
+
+describe('equal graphs give equal bytes', () => {
+  test('whatever the order of the rows', () => {
+    const { graph, context, text } = renderCase('everything');
+    const turned = {
+      ...graph,
+      listeners: graph.listeners.toReversed(),
+      pools: graph.pools.toReversed(),
+      members: graph.members.toReversed(),
+      health_monitors: graph.health_monitors.toReversed(),
+      amphorae: graph.amphorae.toReversed(),
+    };
+    expect(renderHaproxyConfig(turned, context)).toBe(text);
+  });
+
+  test('whatever the statuses are', () => {
+    const { graph, context, text } = renderCase('everything');
+    for (const row of [...graph.listeners, ...graph.pools, ...graph.members]) {
+      row.provisioning_status = 'PENDING_UPDATE';
+      row.operating_status = 'ERROR';
+      row.updated_at = '2026-02-02T00:00:00.000000';
+    }
+    expect(renderHaproxyConfig(graph, context)).toBe(text);
+  });
+});
+
+describe('what cannot be rendered says so', () => {
+  const render = (sketch: GraphSketch) => {
+    const graph = buildGraph(sketch);
+    const settings = DEFAULT_HAPROXY_SETTINGS;
+    return renderHaproxyConfig(graph, { amphora: graph.amphorae[0]!, haproxyVersion: '2.6', settings });
+  };
+  test('a load balancer without a VIP address', () => {
+    expect(() => render({ load_balancer: { vip_address: null }, listeners: [{}] })).toThrow(/no VIP address/);
+  });
+  test('a pool with TLS to its members', () => {
+    const pools = [{ id: 'p', tls_enabled: true }];
+    expect(() => render({ listeners: [{ default_pool_id: 'p' }], pools })).toThrow(
+      /pool p: TLS to its members/,
+    );
+  });
+  test('a member whose address is none', () => {
+    const sketch = { listeners: [{ default_pool_id: 'p' }], pools: [{ id: 'p' }] };
+    const members = [{ pool_id: 'p', address: '192.0.2.1:80 backup' }];
+    expect(() => render({ ...sketch, members })).toThrow(/as an IP address/);
+  });
+  test('codes that are none', () => {
+    const sketch = { listeners: [{ default_pool_id: 'p' }], pools: [{ id: 'p' }] };
+    const health_monitors = [{ id: 'h', pool_id: 'p', expected_codes: '200)|(.*' }];
+    expect(() => render({ ...sketch, health_monitors })).toThrow(/health monitor h: expected_codes/);
+  });
+});
+
+// The vectors of contract amphora-agent.md 5.2.
+test.each([
+  ['01742827-7aa1-4e2c-b2d9-6d4f1f200c79', '2mTmbcymLVU8UF0_AOgz9Oa3JUg'],
+  ['00000000-0000-0000-0000-000000000000', 'tgLVlK-SsLMn4HoG82ymp_QlRtA'],
+  ['00000000-0000-4000-8000-000000000009', 'xmPZnYggPmh74TtL9zsmMW6DYhA'],
+])('the peer name of %s is %s', (id, name) => {
+  expect(peerName(id)).toBe(name);
+});

@@ -1,0 +1,98 @@
+/** Rows of amphorae: written by the worker under its lease, marked by everybody else. */
+import { randomUUID } from 'node:crypto';
+import { timestamp } from '../lib/clock.ts';
+import type { Amphora, AmphoraRole } from '../model/amphora.ts';
+import { raiseGeneration } from './change.ts';
+import { fenced, type Lease } from './lease.ts';
+import { decodeRow, encodeRow } from './rows.ts';
+import type { Db } from './schema.ts';
+
+/** The row of an amphora that is to be built: written before anything of it exists. */
+export async function insertAmphora(
+  db: Db,
+  lease: Lease,
+  role: AmphoraRole,
+  nowMs: number,
+): Promise<Amphora> {
+  const amphora: Amphora = {
+    id: randomUUID(),
+    loadbalancer_id: lease.loadbalancer_id,
+    compute_id: null,
+    lb_network_ip: null,
+    vrrp_ip: null,
+    ha_ip: null,
+    vrrp_port_id: null,
+    ha_port_id: null,
+    cert_expiration: null,
+    cert_busy: false,
+    role,
+    status: 'PENDING_CREATE',
+    vrrp_interface: null,
+    vrrp_id: null,
+    vrrp_priority: null,
+    cached_zone: null,
+    image_id: null,
+    compute_flavor: null,
+    created_at: timestamp(nowMs),
+    updated_at: null,
+  };
+  await fenced(db, lease, trx => trx.insertInto('amphora').values(encodeRow('amphora', amphora)).execute());
+  return amphora;
+}
+
+/** Writes the fields that a step of the worker found out. */
+export async function updateAmphora(
+  db: Db,
+  lease: Lease,
+  id: string,
+  set: Partial<Omit<Amphora, 'id'>>,
+  nowMs: number,
+): Promise<void> {
+  await fenced(db, lease, trx =>
+    trx
+      .updateTable('amphora')
+      .set({ ...encodeRow('amphora', set), updated_at: timestamp(nowMs) })
+      .where('id', '=', id)
+      .execute(),
+  );
+}
+
+/** The amphora is gone from the world: its row stays as DELETED for a while, its health row goes. */
+export async function settleAmphoraDeleted(db: Db, lease: Lease, id: string, nowMs: number): Promise<void> {
+  await fenced(db, lease, async trx => {
+    await trx
+      .updateTable('amphora')
+      .set({ status: 'DELETED', updated_at: timestamp(nowMs) })
+      .where('id', '=', id)
+      .execute();
+    await trx.deleteFrom('amphora_health').where('amphora_id', '=', id).execute();
+  });
+}
+
+/**
+ * Marks an amphora to be replaced and raises its load balancer's generation, so that the next pass does it.
+ * Returns the load balancer to notify, or undefined when the amphora is not in service or its load balancer is
+ * being deleted: then there is nothing to replace.
+ */
+export async function markAmphoraFailed(db: Db, id: string, nowMs: number): Promise<string | undefined> {
+  return db.transaction().execute(async trx => {
+    const row = await trx.selectFrom('amphora').selectAll().where('id', '=', id).executeTakeFirst();
+    if (!row) return undefined;
+    const amphora = decodeRow('amphora', row);
+    if (!amphora.loadbalancer_id || !['ALLOCATED', 'FAILOVER_STOPPED'].includes(amphora.status))
+      return undefined;
+    const lb = await trx
+      .selectFrom('load_balancer')
+      .select('provisioning_status')
+      .where('id', '=', amphora.loadbalancer_id)
+      .executeTakeFirst();
+    if (!lb || ['PENDING_DELETE', 'DELETED'].includes(lb.provisioning_status)) return undefined;
+    await trx
+      .updateTable('amphora')
+      .set({ status: 'ERROR', updated_at: timestamp(nowMs) })
+      .where('id', '=', id)
+      .execute();
+    await raiseGeneration(trx, amphora.loadbalancer_id, { nowMs });
+    return amphora.loadbalancer_id;
+  });
+}

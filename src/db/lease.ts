@@ -1,0 +1,102 @@
+/** Who works on which load balancer: leases with fencing, and the list of load balancers that owe work. */
+import { sql } from 'kysely';
+import type { Db, Trx } from './schema.ts';
+
+export interface Lease {
+  loadbalancer_id: string;
+  owner: string;
+  fence: number;
+}
+
+/** Thrown by a write of a worker whose lease another worker has taken over: the pass ends there, without a trace. */
+export class LeaseLost extends Error {
+  constructor(lease: Lease) {
+    super(
+      `Cannot write for load balancer ${lease.loadbalancer_id}: the lease ${lease.fence} of ${lease.owner} was taken over`,
+    );
+    this.name = 'LeaseLost';
+  }
+}
+
+/** Takes the lease when nobody holds it or the holder's time is over; undefined when somebody works on it. */
+export async function takeLease(
+  db: Db,
+  loadBalancerId: string,
+  owner: string,
+  nowMs: number,
+  ttlMs: number,
+): Promise<Lease | undefined> {
+  return db.transaction().execute(async trx => {
+    const taken = await trx
+      .updateTable('lease')
+      .set({ owner, expires_at_ms: nowMs + ttlMs, fence: sql<number>`fence + 1` })
+      .where('loadbalancer_id', '=', loadBalancerId)
+      .where(eb => eb.or([eb('owner', 'is', null), eb('expires_at_ms', '<=', nowMs)]))
+      .executeTakeFirstOrThrow();
+    if (Number(taken.numUpdatedRows) === 0) return undefined;
+    const row = await trx
+      .selectFrom('lease')
+      .select('fence')
+      .where('loadbalancer_id', '=', loadBalancerId)
+      .executeTakeFirstOrThrow();
+    return { loadbalancer_id: loadBalancerId, owner, fence: Number(row.fence) };
+  });
+}
+
+/** Prolongs the lease; false when it was lost. */
+export async function renewLease(db: Db, lease: Lease, nowMs: number, ttlMs: number): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('lease')
+    .set({ expires_at_ms: nowMs + ttlMs, beats: sql<number>`beats + 1` })
+    .where('loadbalancer_id', '=', lease.loadbalancer_id)
+    .where('owner', '=', lease.owner)
+    .where('fence', '=', lease.fence)
+    .executeTakeFirstOrThrow();
+  return Number(numUpdatedRows) === 1;
+}
+
+/** Runs `write` in a transaction that fails with `LeaseLost` unless the lease is still ours. */
+export async function fenced<T>(db: Db, lease: Lease, write: (trx: Trx) => Promise<T>): Promise<T> {
+  return db.transaction().execute(async trx => {
+    const { numUpdatedRows } = await trx
+      .updateTable('lease')
+      .set({ beats: sql<number>`beats + 1` })
+      .where('loadbalancer_id', '=', lease.loadbalancer_id)
+      .where('owner', '=', lease.owner)
+      .where('fence', '=', lease.fence)
+      .executeTakeFirstOrThrow();
+    if (Number(numUpdatedRows) !== 1) throw new LeaseLost(lease);
+    return write(trx);
+  });
+}
+
+/**
+ * Load balancers that owe work, that nobody works on and whose time to be tried has come, longest untried first.
+ * The same rule as `owesWork` in model/status.ts.
+ */
+export async function loadBalancersOwingWork(db: Db, nowMs: number, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('load_balancer')
+    .innerJoin('lease', 'lease.loadbalancer_id', 'load_balancer.id')
+    .select('load_balancer.id')
+    .where('load_balancer.provisioning_status', '<>', 'DELETED')
+    .where(eb =>
+      eb.or([
+        eb('load_balancer.generation', '>', eb.ref('load_balancer.settled_generation')),
+        eb.exists(
+          eb
+            .selectFrom('amphora')
+            .select('amphora.id')
+            .whereRef('amphora.loadbalancer_id', '=', 'load_balancer.id')
+            .where('amphora.status', 'in', ['ERROR', 'PENDING_DELETE']),
+        ),
+      ]),
+    )
+    .where('lease.retry_at_ms', '<=', nowMs)
+    .where(eb => eb.or([eb('lease.owner', 'is', null), eb('lease.expires_at_ms', '<=', nowMs)]))
+    .orderBy('lease.retry_at_ms')
+    .orderBy('load_balancer.id')
+    .limit(limit)
+    .execute();
+  return rows.map(row => row.id);
+}

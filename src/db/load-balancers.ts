@@ -1,0 +1,87 @@
+/** Rows of load balancers, as the API writes and reads them. */
+import { sql } from 'kysely';
+import type { LoadBalancer } from '../model/load-balancer.ts';
+import { markLoadBalancerDeleted } from './change.ts';
+import { encodeRow } from './rows.ts';
+import type { Db } from './schema.ts';
+
+/**
+ * Inserts the load balancer with its lease. While `heldBy` holds the lease no worker takes it: the API holds it until
+ * the VIP's port exists, and a worker finishes what an API process that died has begun.
+ */
+export async function insertLoadBalancer(
+  db: Db,
+  record: LoadBalancer,
+  heldBy: { owner: string; expires_at_ms: number } | undefined,
+): Promise<void> {
+  const lease = {
+    loadbalancer_id: record.id,
+    owner: heldBy?.owner ?? null,
+    expires_at_ms: heldBy?.expires_at_ms ?? 0,
+    fence: 1,
+    beats: 0,
+    attempts: 0,
+    failing_since_ms: null,
+    retry_at_ms: 0,
+  };
+  const insert = async (trx: Db) => {
+    await trx.insertInto('load_balancer').values(encodeRow('load_balancer', record)).execute();
+    await trx.insertInto('lease').values(lease).execute();
+  };
+  await (db.isTransaction ? insert(db) : db.transaction().execute(insert));
+}
+
+/** What is known of the VIP once its port exists. */
+export type VipFacts = Pick<
+  LoadBalancer,
+  'vip_address' | 'vip_port_id' | 'vip_subnet_id' | 'vip_network_id' | 'additional_vips'
+>;
+
+/** Stores the VIP and gives the lease back, in one transaction. A worker that took the lease over keeps it. */
+export async function storeVip(db: Db, id: string, owner: string, vip: VipFacts): Promise<void> {
+  await db.transaction().execute(async trx => {
+    await trx.updateTable('load_balancer').set(encodeRow('load_balancer', vip)).where('id', '=', id).execute();
+    await trx
+      .updateTable('lease')
+      .set({ owner: null, expires_at_ms: 0 })
+      .where('loadbalancer_id', '=', id)
+      .where('owner', '=', owner)
+      .execute();
+  });
+}
+
+/**
+ * Takes back a load balancer whose VIP could not be had. While the lease is still the caller's, nothing of it is in the
+ * world and its rows just go; otherwise, or when `leftovers` may be in the world, it is marked for a worker to remove.
+ */
+export async function withdrawLoadBalancer(
+  db: Db,
+  id: string,
+  owner: string,
+  options: { leftovers: boolean; nowMs: number },
+): Promise<'gone' | 'marked'> {
+  const gone = await db.transaction().execute(async trx => {
+    const held = await trx
+      .updateTable('lease')
+      .set(
+        options.leftovers
+          ? { owner: null, expires_at_ms: 0, beats: sql<number>`beats + 1` }
+          : { beats: sql<number>`beats + 1` },
+      )
+      .where('loadbalancer_id', '=', id)
+      .where('owner', '=', owner)
+      .executeTakeFirstOrThrow();
+    if (Number(held.numUpdatedRows) === 0 || options.leftovers) return false;
+    for (const table of ['member', 'health_monitor', 'listener', 'pool', 'lease'] as const) {
+      await trx
+        .deleteFrom(table as 'lease')
+        .where('loadbalancer_id', '=', id)
+        .execute();
+    }
+    await trx.deleteFrom('load_balancer').where('id', '=', id).execute();
+    return true;
+  });
+  if (gone) return 'gone';
+  await markLoadBalancerDeleted(db, id, { nowMs: options.nowMs }, async () => {});
+  return 'marked';
+}

@@ -1,0 +1,68 @@
+/** Opens the database by its URL and brings its schema up to date. */
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { Kysely, type SqliteDatabase, SqliteDialect } from 'kysely';
+import { Migrator } from 'kysely/migration';
+import { migrations } from './migrations/index.ts';
+import type { Db } from './schema.ts';
+
+/**
+ * Opens `sqlite:///absolute/path` or `sqlite://` (in memory), as SQLAlchemy writes them.
+ * Throws one sentence with the path when the file is no database or cannot be written.
+ */
+export async function openDatabase(url: string): Promise<Db> {
+  const match = /^sqlite:\/\/(?:\/(.*))?$/.exec(url);
+  if (!match) throw new Error(`Cannot open database ${redactUrl(url)}: only sqlite:/// URLs are supported`);
+  const path = match[1] ? match[1] : ':memory:';
+  try {
+    const db = new Kysely<never>({ dialect: new SqliteDialect({ database: openSqlite(path) }) });
+    await migrate(db as unknown as Db);
+    return db as unknown as Db;
+  } catch (cause) {
+    const code = (cause as { errcode?: number }).errcode;
+    const remedy =
+      code === 26 || code === 11
+        ? 'the file is damaged or is no SQLite database; restore it from a copy, or move it away to start empty'
+        : code === 13
+          ? 'the disk is full; free some space and start again'
+          : 'see the cause';
+    throw new Error(`Cannot open database ${path}: ${remedy}`, { cause });
+  }
+}
+
+/** Brings the schema to the newest migration; success when it is there. */
+async function migrate(db: Db): Promise<void> {
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
+  const { error } = await migrator.migrateToLatest();
+  if (error) throw error;
+}
+
+/** Gives node:sqlite the face that kysely's dialect expects, with each statement prepared once. */
+function openSqlite(path: string): SqliteDatabase {
+  const sqlite = new DatabaseSync(path, { timeout: 5000 });
+  // FULL: an answered write survives a power cut, not only the end of the process.
+  sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON');
+  const prepared = new Map<string, StatementSync>();
+  return {
+    close: () => sqlite.close(),
+    prepare(sql: string) {
+      let statement = prepared.get(sql);
+      if (!statement) {
+        statement = sqlite.prepare(sql);
+        if (prepared.size > 500) prepared.clear();
+        prepared.set(sql, statement);
+      }
+      const st = statement;
+      return {
+        reader: st.columns().length > 0,
+        all: (parameters: readonly unknown[]) => st.all(...(parameters as never[])),
+        run: (parameters: readonly unknown[]) => {
+          const { changes, lastInsertRowid } = st.run(...(parameters as never[]));
+          return { changes: Number(changes), lastInsertRowid };
+        },
+        iterate: (parameters: readonly unknown[]) => st.iterate(...(parameters as never[])) as never,
+      } as never;
+    },
+  };
+}
+
+const redactUrl = (url: string): string => url.replace(/:\/\/[^@/]*@/, '://[redacted]@');

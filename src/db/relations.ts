@@ -1,0 +1,36 @@
+/** Who belongs to whom, for a whole page of a list at once: a constant number of queries, however long the page. */
+import { chunks } from './children.ts';
+import type { Db } from './schema.ts';
+
+/** Parent id to the ids of its children, in the order of their creation; parents without children are absent. */
+export type Relation = ReadonlyMap<string, readonly string[]>;
+
+type Child = 'listener' | 'pool' | 'member' | 'health_monitor';
+type ParentColumn = 'loadbalancer_id' | 'pool_id' | 'default_pool_id';
+
+/** Children in PENDING_DELETE come last: where there can be only one, the living one is first. */
+export async function listRelation(
+  db: Db,
+  child: Child,
+  parentColumn: ParentColumn,
+  parentIds: readonly string[],
+): Promise<Relation> {
+  const relation = new Map<string, string[]>();
+  for (const part of chunks(parentIds, 1000)) {
+    const rows = await db
+      .selectFrom(child as 'listener')
+      .select(['id', 'provisioning_status', `${parentColumn as 'loadbalancer_id'} as parent`])
+      .where(parentColumn as 'loadbalancer_id', 'in', part)
+      .orderBy('created_at')
+      .orderBy('id')
+      .execute();
+    const leaving = rows.filter(row => row.provisioning_status === 'PENDING_DELETE');
+    const staying = rows.filter(row => row.provisioning_status !== 'PENDING_DELETE');
+    for (const { parent, id } of [...staying, ...leaving]) {
+      const ids = relation.get(parent);
+      if (ids) ids.push(id);
+      else relation.set(parent, [id]);
+    }
+  }
+  return relation;
+}

@@ -1,0 +1,284 @@
+/** The ends of a pass: the only place that takes rows out of `PENDING_*`, and that returns the lease. */
+import { randomUUID } from 'node:crypto';
+import { timestamp } from '../lib/clock.ts';
+import type { LoadBalancerGraph } from '../model/graph.ts';
+import { fenced, type Lease } from './lease.ts';
+import type { Db, PassRow, Trx } from './schema.ts';
+
+/** What is written about a pass besides the statuses. */
+export type PassRecord = Pick<PassRow, 'worker' | 'started_at_ms' | 'duration_ms' | 'steps'>;
+
+/** Passes kept per load balancer; older ones are dropped with each new one. */
+const PASSES_KEPT = 50;
+
+const CHILD_TABLES = ['listener', 'pool', 'member', 'health_monitor'] as const;
+
+/**
+ * The world equals the graph: rows stamped up to its generation become ACTIVE, or go if they were PENDING_DELETE.
+ * Rows written meanwhile stay pending, and so does the load balancer. Returns whether more work is owed.
+ */
+export async function settleDone(
+  db: Db,
+  lease: Lease,
+  graph: LoadBalancerGraph,
+  record: PassRecord,
+  nowMs: number,
+): Promise<boolean> {
+  const { id, generation } = graph.load_balancer;
+  return fenced(db, lease, async trx => {
+    await removeDeletedChildren(trx, graph);
+    for (const table of CHILD_TABLES) {
+      await trx
+        .updateTable(table as 'listener')
+        .set({ provisioning_status: 'ACTIVE', updated_at: timestamp(nowMs) })
+        .where('loadbalancer_id', '=', id)
+        .where('generation', '<=', generation)
+        .where('provisioning_status', 'in', ['PENDING_CREATE', 'PENDING_UPDATE', 'ERROR'])
+        .execute();
+    }
+    await settleMonitorOperatingStatus(trx, id, generation);
+    // A pending deletion is never overwritten: the user asked for it while this pass was under way.
+    await trx
+      .updateTable('load_balancer')
+      .set({ settled_generation: generation, error_reason: null, updated_at: timestamp(nowMs) })
+      .where('id', '=', id)
+      .execute();
+    await trx
+      .updateTable('load_balancer')
+      .set({ provisioning_status: 'ACTIVE' })
+      .where('id', '=', id)
+      .where('generation', '=', generation)
+      .where('provisioning_status', 'in', ['PENDING_CREATE', 'PENDING_UPDATE', 'ERROR'])
+      .execute();
+    // Created and settled once, it is an update that is pending now.
+    await trx
+      .updateTable('load_balancer')
+      .set({ provisioning_status: 'PENDING_UPDATE' })
+      .where('id', '=', id)
+      .where('generation', '>', generation)
+      .where('provisioning_status', '=', 'PENDING_CREATE')
+      .execute();
+    await endLease(trx, lease, { attempts: 0, failing_since_ms: null, retry_at_ms: 0 });
+    await insertPass(trx, graph, record, 'done', null);
+    return owed(trx, id);
+  });
+}
+
+/** All of the load balancer is gone from the world: its children's rows go, its own stays as DELETED for a while. */
+export async function settleRemoved(
+  db: Db,
+  lease: Lease,
+  graph: LoadBalancerGraph,
+  record: PassRecord,
+  nowMs: number,
+): Promise<void> {
+  const { id, generation } = graph.load_balancer;
+  await fenced(db, lease, async trx => {
+    const listeners = trx.selectFrom('listener').select('id').where('loadbalancer_id', '=', id);
+    await trx.deleteFrom('listener_statistics').where('listener_id', 'in', listeners).execute();
+    for (const table of ['member', 'health_monitor', 'listener', 'pool'] as const) {
+      await trx
+        .deleteFrom(table as 'listener')
+        .where('loadbalancer_id', '=', id)
+        .execute();
+    }
+    await trx
+      .updateTable('load_balancer')
+      .set({
+        provisioning_status: 'DELETED',
+        operating_status: 'OFFLINE',
+        settled_generation: generation,
+        error_reason: null,
+        updated_at: timestamp(nowMs),
+      })
+      .where('id', '=', id)
+      .execute();
+    await trx.deleteFrom('lease').where('loadbalancer_id', '=', id).execute();
+    await insertPass(trx, graph, record, 'removed', null);
+  });
+}
+
+export interface Failure {
+  reason: string;
+  /** The user's patience is used up, or trying again cannot help: show ERROR. It is tried again all the same. */
+  show: boolean;
+  retryAtMs: number;
+  attempts: number;
+  failingSinceMs: number;
+}
+
+/** The pass failed: the reason is kept and shown, and the time of the next try is set. Deletions stay pending. */
+export async function settleFailed(
+  db: Db,
+  lease: Lease,
+  graph: LoadBalancerGraph,
+  record: PassRecord,
+  failure: Failure,
+  nowMs: number,
+): Promise<void> {
+  const { id, generation } = graph.load_balancer;
+  await fenced(db, lease, async trx => {
+    await trx
+      .updateTable('load_balancer')
+      .set({ error_reason: failure.reason })
+      .where('id', '=', id)
+      .execute();
+    if (failure.show) {
+      for (const table of CHILD_TABLES) {
+        await trx
+          .updateTable(table as 'listener')
+          .set({ provisioning_status: 'ERROR', updated_at: timestamp(nowMs) })
+          .where('loadbalancer_id', '=', id)
+          .where('generation', '<=', generation)
+          .where('provisioning_status', 'in', ['PENDING_CREATE', 'PENDING_UPDATE'])
+          .execute();
+      }
+      await trx
+        .updateTable('load_balancer')
+        .set({ provisioning_status: 'ERROR', updated_at: timestamp(nowMs) })
+        .where('id', '=', id)
+        .where('generation', '=', generation)
+        .where('provisioning_status', 'in', ['PENDING_CREATE', 'PENDING_UPDATE'])
+        .execute();
+    }
+    // A write that came meanwhile has asked for an attempt at once.
+    const newer = await trx
+      .selectFrom('load_balancer')
+      .select('id')
+      .where('id', '=', id)
+      .where('generation', '>', generation)
+      .executeTakeFirst();
+    await endLease(trx, lease, {
+      attempts: failure.attempts,
+      failing_since_ms: failure.failingSinceMs,
+      retry_at_ms: newer ? 0 : failure.retryAtMs,
+    });
+    await insertPass(trx, graph, record, 'failed', failure.reason);
+  });
+}
+
+/** Nothing failed, but something takes its time: look again later. */
+export async function settleWaiting(
+  db: Db,
+  lease: Lease,
+  graph: LoadBalancerGraph,
+  record: PassRecord,
+  waiting: { reason: string; retryAtMs: number },
+): Promise<void> {
+  await fenced(db, lease, async trx => {
+    await endLease(trx, lease, { retry_at_ms: waiting.retryAtMs });
+    await insertPass(trx, graph, record, 'waiting', waiting.reason);
+  });
+}
+
+async function endLease(
+  trx: Trx,
+  lease: Lease,
+  set: { attempts?: number; failing_since_ms?: number | null; retry_at_ms: number },
+): Promise<void> {
+  await trx
+    .updateTable('lease')
+    .set({ owner: null, expires_at_ms: 0, ...set })
+    .where('loadbalancer_id', '=', lease.loadbalancer_id)
+    .execute();
+}
+
+async function removeDeletedChildren(trx: Trx, graph: LoadBalancerGraph): Promise<void> {
+  const { id, generation } = graph.load_balancer;
+  // Deleting a monitor leaves its pool's members without one. Source: contract statuses.md 7.
+  const monitors = await trx
+    .selectFrom('health_monitor')
+    .select('pool_id')
+    .where('loadbalancer_id', '=', id)
+    .where('provisioning_status', '=', 'PENDING_DELETE')
+    .where('generation', '<=', generation)
+    .execute();
+  if (monitors.length > 0) {
+    await trx
+      .updateTable('member')
+      .set({ operating_status: 'NO_MONITOR' })
+      .where(
+        'pool_id',
+        'in',
+        monitors.map(m => m.pool_id),
+      )
+      .execute();
+  }
+  const gone = await trx
+    .selectFrom('listener')
+    .select('id')
+    .where('loadbalancer_id', '=', id)
+    .where('provisioning_status', '=', 'PENDING_DELETE')
+    .where('generation', '<=', generation)
+    .execute();
+  for (const { id: listenerId } of gone) {
+    await trx.deleteFrom('listener_statistics').where('listener_id', '=', listenerId).execute();
+  }
+  for (const table of ['member', 'health_monitor', 'listener', 'pool'] as const) {
+    await trx
+      .deleteFrom(table as 'listener')
+      .where('loadbalancer_id', '=', id)
+      .where('provisioning_status', '=', 'PENDING_DELETE')
+      .where('generation', '<=', generation)
+      .execute();
+  }
+}
+
+/** A monitor's operating status follows its switch, not the heartbeats. Source: contract statuses.md 7. */
+async function settleMonitorOperatingStatus(trx: Trx, id: string, generation: number): Promise<void> {
+  for (const [up, status] of [
+    [1, 'ONLINE'],
+    [0, 'OFFLINE'],
+  ] as const) {
+    await trx
+      .updateTable('health_monitor')
+      .set({ operating_status: status })
+      .where('loadbalancer_id', '=', id)
+      .where('generation', '<=', generation)
+      .where('admin_state_up', '=', up)
+      .where('operating_status', '<>', status)
+      .execute();
+  }
+}
+
+async function owed(trx: Trx, id: string): Promise<boolean> {
+  const row = await trx
+    .selectFrom('load_balancer')
+    .select('id')
+    .where('id', '=', id)
+    .whereRef('generation', '>', 'settled_generation')
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+async function insertPass(
+  trx: Trx,
+  graph: LoadBalancerGraph,
+  record: PassRecord,
+  outcome: PassRow['outcome'],
+  reason: string | null,
+): Promise<void> {
+  const { id, generation } = graph.load_balancer;
+  await trx
+    .insertInto('pass')
+    .values({ id: randomUUID(), loadbalancer_id: id, generation, outcome, reason, ...record })
+    .execute();
+  const old = await trx
+    .selectFrom('pass')
+    .select('id')
+    .where('loadbalancer_id', '=', id)
+    .orderBy('started_at_ms', 'desc')
+    .offset(PASSES_KEPT)
+    .limit(PASSES_KEPT)
+    .execute();
+  if (old.length > 0) {
+    await trx
+      .deleteFrom('pass')
+      .where(
+        'id',
+        'in',
+        old.map(p => p.id),
+      )
+      .execute();
+  }
+}

@@ -1,0 +1,52 @@
+/** What tests of every room need to begin: an empty database in memory, and rows with sensible values. */
+import { randomUUID } from 'node:crypto';
+import type { LoadBalancer } from '../model/load-balancer.ts';
+import { insertLoadBalancer } from './load-balancers.ts';
+import { openDatabase } from './open.ts';
+import type { Db } from './schema.ts';
+
+/** Closed by `await using`. */
+export async function givenDatabase(): Promise<Db & AsyncDisposable> {
+  const db = await openDatabase('sqlite://');
+  return Object.assign(db, { [Symbol.asyncDispose]: () => db.destroy() });
+}
+
+/** A load balancer that was just accepted: PENDING_CREATE, generation 1. */
+export function loadBalancerRecord(set: Partial<LoadBalancer> = {}): LoadBalancer {
+  return {
+    id: randomUUID(),
+    project_id: 'p1',
+    name: 'lb',
+    description: '',
+    admin_state_up: true,
+    provisioning_status: 'PENDING_CREATE',
+    operating_status: 'OFFLINE',
+    tags: [],
+    created_at: '2026-01-01T00:00:00.000000',
+    updated_at: null,
+    generation: 1,
+    vip_address: '10.0.0.9',
+    vip_port_id: randomUUID(),
+    vip_subnet_id: randomUUID(),
+    vip_network_id: randomUUID(),
+    vip_qos_policy_id: null,
+    vip_sg_ids: [],
+    vip_vnic_type: 'normal',
+    additional_vips: [],
+    vip_port_owned: true,
+    provider: 'amphora',
+    flavor_id: null,
+    availability_zone: null,
+    topology: 'SINGLE',
+    settled_generation: 0,
+    error_reason: null,
+    ...set,
+  };
+}
+
+/** Inserts one and returns its id; nobody holds its lease. */
+export async function givenLoadBalancer(db: Db, set: Partial<LoadBalancer> = {}): Promise<string> {
+  const record = loadBalancerRecord(set);
+  await insertLoadBalancer(db, record, undefined);
+  return record.id;
+}

@@ -1,0 +1,41 @@
+/** The amphora seam: what the worker asks of one amphora's agent. */
+
+import type { Secret } from '../../lib/secret.ts';
+import type { Amphora } from '../../model/amphora.ts';
+import type { AgentDetails, AgentInfo, PlugNetwork, PlugVip } from '../../wire/agent-api.ts';
+
+/** A file below the load balancer's certificate directory; its name ends in `.pem`. */
+export interface CertificateFile {
+  name: string;
+  pem: Secret;
+}
+
+/** Everything one amphora must run for its load balancer, whole, every time. */
+export interface AmphoraConfig {
+  load_balancer_id: string;
+  /** null when nothing is to be served: haproxy is stopped and its files are removed. */
+  haproxy_cfg: string | null;
+  certificates: CertificateFile[];
+  /** null unless the topology is ACTIVE_STANDBY. */
+  keepalived_conf: string | null;
+}
+
+/** Every method may be called again after a crash and converges; every call is bounded in time. */
+export interface AmphoraDriver {
+  /** undefined while the agent does not answer yet; throws when it answers with an error. */
+  findInfo(amphora: Amphora): Promise<AgentInfo | undefined>;
+  details(amphora: Amphora): Promise<AgentDetails>;
+  /** An address that is plugged already is success. */
+  plugVip(amphora: Amphora, vip: string, request: PlugVip): Promise<void>;
+  plugNetwork(amphora: Amphora, request: PlugNetwork): Promise<void>;
+  /**
+   * Makes the amphora run this configuration; what is there already is not sent again.
+   * Throws `TerminalError` with haproxy's own words when haproxy rejects it.
+   */
+  apply(amphora: Amphora, config: AmphoraConfig): Promise<void>;
+  /** The name of the interface that holds this address. */
+  interfaceOf(amphora: Amphora, address: string): Promise<string>;
+  rotateCertificate(amphora: Amphora, pem: Secret): Promise<void>;
+  /** Replaces the agent's configuration file. */
+  configure(amphora: Amphora, agentConfig: string): Promise<void>;
+}

@@ -1,0 +1,78 @@
+/** The network seam: networks, subnets and ports; our own ports are found by the name that we gave them. */
+
+export interface CloudNetwork {
+  id: string;
+  name: string;
+  project_id: string | null;
+  mtu: number;
+  subnets: string[];
+}
+
+export interface HostRoute {
+  destination: string;
+  nexthop: string;
+}
+
+export interface Subnet {
+  id: string;
+  name: string;
+  project_id: string | null;
+  network_id: string;
+  ip_version: 4 | 6;
+  cidr: string;
+  gateway_ip: string | null;
+  host_routes: HostRoute[];
+}
+
+export interface FixedIp {
+  subnet_id: string;
+  ip_address: string;
+}
+
+export interface Port {
+  id: string;
+  name: string;
+  project_id: string | null;
+  network_id: string;
+  /** Lower case. */
+  mac_address: string;
+  fixed_ips: FixedIp[];
+  device_id: string;
+  device_owner: string;
+}
+
+export interface PortSpec {
+  /** The key by which the port is found again. */
+  name: string;
+  network_id: string;
+  project_id: string | null;
+  /** Without an `ip_address` the network chooses one; an empty list takes one address from the network's first subnet. */
+  fixed_ips: { subnet_id: string; ip_address?: string | null }[];
+  device_id?: string;
+  /** More addresses that may be used on this port: the VIPs. */
+  allowed_addresses?: string[];
+}
+
+/** The device owner of every port of ours. Source: contract controller.md 9.1. */
+export const DEVICE_OWNER = 'Octavia';
+
+/** Every method may be called again after a crash and converges. */
+export interface Network {
+  findNetwork(id: string): Promise<CloudNetwork | undefined>;
+  findSubnet(id: string): Promise<Subnet | undefined>;
+  findPort(id: string): Promise<Port | undefined>;
+  listNetworks(): Promise<CloudNetwork[]>;
+  listSubnets(): Promise<Subnet[]>;
+  /** Of one network id: what was created, in that order. */
+  subnetsOf(networkId: string): Promise<Subnet[]>;
+  /**
+   * Finds our port by its name, else creates it; adds missing fixed and allowed addresses.
+   * Throws `Fault('conflict')` when the address is in use, `Fault('invalid')` when it lies outside the subnet.
+   */
+  ensurePort(spec: PortSpec): Promise<Port>;
+  findPortByName(name: string): Promise<Port | undefined>;
+  /** Success when it is absent. */
+  deletePort(name: string): Promise<void>;
+  /** The names of all ports of ours, for leak audits. */
+  listPortNames(): Promise<string[]>;
+}

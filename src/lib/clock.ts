@@ -1,0 +1,21 @@
+/** The present, as something a test can step by hand. */
+import { setTimeout as delay } from 'node:timers/promises';
+
+export interface Clock {
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Resolves after `ms`; rejects with the signal's reason when it aborts first. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  sleep: async (ms, signal) => {
+    await delay(ms, undefined, { signal });
+  },
+};
+
+/** Naive UTC with microseconds, as the API prints times: `2026-11-22T00:38:53.123000`. */
+export function timestamp(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 23)}000`;
+}

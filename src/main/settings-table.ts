@@ -1,0 +1,207 @@
+/** Every setting as one row: section, name, type, default, sentence, old names. The names are those of octavia.conf. */
+import {
+  addressPorts,
+  boolean,
+  choice,
+  cidr,
+  integer,
+  list,
+  optionalInteger,
+  optionalText,
+  secret,
+  text,
+} from './setting-types.ts';
+
+/**
+ * `standalone` is the default where everything runs in one process, when it differs from octavia.conf's own.
+ * Source of names and defaults: contract controller.md 15, heartbeat.md 7; section `ottavia` is our own.
+ */
+export const SETTINGS = {
+  DEFAULT: {
+    debug: boolean(false, 'Log more: every step of every pass.'),
+  },
+  api_settings: {
+    bind_host: text('127.0.0.1', 'The address that the API listens on.', { old: ['DEFAULT.bind_host'] }),
+    bind_port: integer(9876, [0, 65535], 'The port that the API listens on; 0 lets the system choose.', {
+      old: ['DEFAULT.bind_port'],
+    }),
+    auth_strategy: choice(
+      'keystone',
+      { keystone: [], noauth: ['none'], testing: [], standalone: [] },
+      'Who says who a caller is: the identity API of standalone, a Keystone, or nobody (noauth).',
+      { standalone: 'standalone', old: ['DEFAULT.auth_strategy'] },
+    ),
+    api_base_uri: optionalText(
+      'The start of every link that the API prints; without it, the address of the request.',
+    ),
+    allow_pagination: boolean(true, 'Lists come in pages.', { old: ['DEFAULT.allow_pagination'] }),
+    allow_sorting: boolean(true, 'Lists can be sorted.', { old: ['DEFAULT.allow_sorting'] }),
+    allow_filtering: boolean(true, 'Lists can be filtered.'),
+    allow_field_selection: boolean(true, 'Lists can be asked for some fields only.'),
+    pagination_max_limit: text(
+      '1000',
+      'The most rows of one page; `infinite` or a negative number: no limit.',
+      {
+        old: ['DEFAULT.pagination_max_limit'],
+      },
+    ),
+    allow_ping_health_monitors: boolean(true, 'Health monitors of type PING may be made.'),
+    allow_tls_terminated_listeners: boolean(true, 'Listeners that end TLS may be made.'),
+    allow_prometheus_listeners: boolean(true, 'Listeners that show metrics may be made.'),
+    default_provider_driver: text('amphora', 'The provider of a load balancer that names none.'),
+    udp_connect_min_interval_health_monitor: integer(
+      3,
+      [-1, 2_147_483_647],
+      'The least delay, in seconds, of a health monitor of type UDP-CONNECT.',
+    ),
+    strict_immutability: boolean(
+      false,
+      'Refuse writes to anything that is not ACTIVE, as Octavia does; without it they are queued.',
+    ),
+  },
+  database: {
+    connection: secret(
+      'sqlite://',
+      'The database; `sqlite:///absolute/path` is a file. Standalone keeps it in the data directory.',
+      { old: ['DEFAULT.sql_connection', 'DATABASE.sql_connection'] },
+    ),
+  },
+  health_manager: {
+    bind_ip: text('127.0.0.1', 'The address that receives heartbeats.', { standalone: '' }),
+    bind_port: integer(5555, [0, 65535], 'The UDP port that receives heartbeats.'),
+    heartbeat_key: secret('', 'The key that heartbeats are signed with. Standalone makes its own at random.'),
+    heartbeat_interval: integer(10, [1, 3600], 'Seconds between two heartbeats of an amphora.', {
+      standalone: 1,
+    }),
+    heartbeat_timeout: integer(
+      60,
+      [1, 86_400],
+      'Seconds of silence after which an amphora counts as failed.',
+      {
+        standalone: 10,
+      },
+    ),
+    health_check_interval: integer(3, [1, 3600], 'Seconds between two looks for silent amphorae.', {
+      standalone: 1,
+    }),
+    failover_threshold: optionalInteger(
+      [0, 1_000_000],
+      'With more silent amphorae than this at once nothing is replaced: the network is at fault, not they.',
+    ),
+    controller_ip_port_list: addressPorts(
+      'Where amphorae send heartbeats, `address:port, …`. Standalone: the gateway of the management network.',
+    ),
+  },
+  controller_worker: {
+    loadbalancer_topology: choice(
+      'SINGLE',
+      { SINGLE: [], ACTIVE_STANDBY: [] },
+      'The topology of a load balancer whose flavor says nothing.',
+    ),
+    compute_driver: choice(
+      'nova',
+      { nova: ['compute_nova_driver'], namespace: [], noop: ['compute_noop_driver'] },
+      'What makes amphorae.',
+      { standalone: 'namespace' },
+    ),
+    network_driver: choice(
+      'neutron',
+      { neutron: ['allowed_address_pairs_driver'], bridge: [], noop: ['network_noop_driver'] },
+      'What makes ports.',
+      { standalone: 'bridge' },
+    ),
+    amphora_driver: choice(
+      'http',
+      {
+        http: ['amphora_haproxy_rest_driver', 'amphora_haproxy_ssh_driver'],
+        noop: ['amphora_noop_driver'],
+      },
+      'How the worker talks to agents.',
+    ),
+    amp_boot_network_list: list(
+      'Networks of every amphora, the management network first; standalone has its own.',
+      {
+        old: ['controller_worker.amp_network'],
+      },
+    ),
+    amp_active_retries: integer(
+      30,
+      [1, 100_000],
+      'How often a booting instance is looked at before it counts as failed.',
+    ),
+    amp_active_wait_sec: integer(10, [1, 3600], 'Seconds between two such looks.', { standalone: 1 }),
+  },
+  haproxy_amphora: {
+    bind_port: integer(9443, [1, 65535], 'The port of the agents.'),
+    rest_request_conn_timeout: integer(10, [1, 3600], 'Seconds that connecting to an agent may take.'),
+    rest_request_read_timeout: integer(60, [1, 3600], 'Seconds that an agent may take to answer.'),
+    timeout_client_data: integer(50_000, [0, 86_400_000], 'Milliseconds; the default of new listeners.'),
+    timeout_member_connect: integer(5000, [0, 86_400_000], 'Milliseconds; the default of new listeners.'),
+    timeout_member_data: integer(50_000, [0, 86_400_000], 'Milliseconds; the default of new listeners.'),
+    timeout_tcp_inspect: integer(0, [0, 86_400_000], 'Milliseconds; the default of new listeners.'),
+    default_connection_limit: integer(
+      50_000,
+      [-1, 1_000_000],
+      'Connections of a listener that has no limit of its own.',
+    ),
+    connection_logging: boolean(true, 'haproxy logs every connection.'),
+  },
+  amphora_agent: {
+    agent_request_read_timeout: integer(
+      180,
+      [1, 3600],
+      'Seconds that the agent waits for the rest of a request.',
+    ),
+  },
+  certificates: {
+    ca_certificate: text(
+      '/etc/ssl/certs/ssl-cert-snakeoil.pem',
+      "The certificate that signs the agents'. Standalone makes its own in the data directory.",
+      { standalone: '' },
+    ),
+    ca_private_key: text('/etc/ssl/private/ssl-cert-snakeoil.key', 'Its private key.', { standalone: '' }),
+    ca_private_key_passphrase: secret('', 'What the private key is encrypted with.'),
+    cert_validity_time: integer(
+      2_592_000,
+      [60, 3_153_600_000],
+      "Seconds that an agent's certificate is valid.",
+    ),
+  },
+  networking: {
+    allow_vip_network_id: boolean(true, 'A VIP may be asked for by its network.'),
+    allow_vip_subnet_id: boolean(true, 'A VIP may be asked for by its subnet.'),
+    allow_vip_port_id: boolean(true, 'A VIP may be a port that the user brings.'),
+    valid_vip_networks: list('Networks that VIPs may be in; empty: all.'),
+    denylist_vip_networks: list('Networks that VIPs may not be in.'),
+    reserved_ips: list('Addresses that no member may have.', { default: ['169.254.169.254'] }),
+  },
+  ottavia: {
+    management_cidr: cidr(
+      'The management network of standalone. Empty: a free one is chosen at the first start and kept.',
+    ),
+    private_cidr: cidr(
+      'The first network for VIPs and members of standalone. Empty: a free one is chosen at the first start and kept.',
+    ),
+    worker_concurrency: integer(
+      8,
+      [1, 1000],
+      'Load balancers that one worker process makes real at the same time.',
+    ),
+    lease_ttl: integer(
+      20,
+      [1, 3600],
+      'Seconds after which another worker takes over from one that fell silent.',
+    ),
+    sweep_interval: integer(5, [1, 3600], 'Seconds between two looks for work that no message announced.', {
+      standalone: 1,
+    }),
+    error_after: integer(
+      300,
+      [0, 86_400],
+      'Seconds of failing after which a load balancer shows ERROR; it is tried on.',
+      {
+        standalone: 60,
+      },
+    ),
+  },
+} as const;

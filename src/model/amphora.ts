@@ -1,0 +1,39 @@
+/** The amphora: one instance that runs our agent, haproxy and keepalived for one load balancer. */
+import type { AmphoraStatus } from './status.ts';
+
+export const AMPHORA_ROLES = ['STANDALONE', 'MASTER', 'BACKUP'] as const;
+export type AmphoraRole = (typeof AMPHORA_ROLES)[number];
+
+export interface Amphora {
+  id: string;
+  loadbalancer_id: string | null;
+  compute_id: string | null;
+  /** The agent's address in the management network. */
+  lb_network_ip: string | null;
+  vrrp_ip: string | null;
+  ha_ip: string | null;
+  vrrp_port_id: string | null;
+  ha_port_id: string | null;
+  cert_expiration: string | null;
+  cert_busy: boolean;
+  /** null until the amphora is allocated. */
+  role: AmphoraRole | null;
+  status: AmphoraStatus;
+  vrrp_interface: string | null;
+  vrrp_id: number | null;
+  vrrp_priority: number | null;
+  cached_zone: string | null;
+  image_id: string | null;
+  compute_flavor: string | null;
+  created_at: string;
+  updated_at: string | null;
+}
+
+/**
+ * The names by which an amphora's parts are found again after a crash: chosen by us before they exist.
+ * Source: contract controller.md 8.1, 9.3, 9.4.
+ */
+export const instanceName = (amphoraId: string): string => `amphora-${amphoraId}`;
+export const vrrpPortName = (amphoraId: string): string => `octavia-lb-vrrp-${amphoraId}`;
+export const memberPortName = (amphoraId: string, networkId: string): string =>
+  `octavia-lb-member-${amphoraId}-${networkId}`;

@@ -1,0 +1,41 @@
+/** The provider interface: one way to make load balancers real, chosen by the `provider` field. */
+import type { Lease } from '../db/lease.ts';
+import type { LoadBalancerGraph } from '../model/graph.ts';
+import type { Trace } from './trace.ts';
+
+/** What one pass of the reconciler came to. */
+export type PassResult =
+  /** The world equals the graph that was read. */
+  | { done: true }
+  /** Something takes its time (an instance boots): look again after this long, without having failed. */
+  | { done: false; waiting_for: string; again_after_ms: number };
+
+export interface Pass {
+  graph: LoadBalancerGraph;
+  trace: Trace;
+  /** Aborts when the lease is lost or the worker stops: nothing may be changed after that. */
+  signal: AbortSignal;
+  /** Every write of the pass carries it. */
+  lease: Lease;
+}
+
+export interface Capability {
+  name: string;
+  description: string;
+}
+
+export interface Provider {
+  readonly name: string;
+  readonly description: string;
+  readonly supports: {
+    lb_algorithms: readonly string[];
+    listener_protocols: readonly string[];
+    pool_protocols: readonly string[];
+    flavor_capabilities: readonly Capability[];
+    availability_zone_capabilities: readonly Capability[];
+  };
+  /** Makes the world equal to the graph. Idempotent; may stop after any step and be run again by another worker. */
+  reconcile(pass: Pass): Promise<PassResult>;
+  /** Removes from the world all that belongs to the load balancer. Idempotent; absent is success. */
+  remove(pass: Pass): Promise<PassResult>;
+}

@@ -1,0 +1,138 @@
+/** Heartbeats as bytes: compressed JSON followed by its MAC, written in today's form and read in every form since Mitaka. */
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { constants, deflateSync, inflateSync } from 'node:zlib';
+import type { Secret } from '../lib/secret.ts';
+import type { Heartbeat, HeartbeatListener, HeartbeatStats } from './heartbeat.ts';
+
+/** What haproxy or LVS says of one pool and its members. */
+export interface DecodedPool {
+  status: string;
+  members: Map<string, string>;
+}
+
+/** A heartbeat of any version in one shape; maps, because the ids in it were chosen by whoever sent it. */
+export interface DecodedHeartbeat {
+  id: string;
+  seq: number;
+  /** undefined before Rocky: read as 0 for the statuses, as 2 for the counters. Source: contract heartbeat.md 8. */
+  ver: number | undefined;
+  listeners: Map<string, HeartbeatListener>;
+  /** By plain pool id, whichever listeners it was reported behind. */
+  pools: Map<string, DecodedPool>;
+}
+
+const MAC_BYTES = 32;
+/** The largest datagram compresses some ten times; more than this was made to hurt. */
+const LONGEST_JSON = 4 * 1024 * 1024;
+
+/** The datagram of one heartbeat. Source: contract heartbeat.md 1. */
+export function encodeHeartbeat(heartbeat: Heartbeat, key: Secret): Buffer {
+  return sealHeartbeat(JSON.stringify(heartbeat), key);
+}
+
+/** The envelope around a message that is JSON text already. */
+export function sealHeartbeat(json: string, key: Secret): Buffer {
+  const compressed = deflateSync(json, { level: constants.Z_BEST_COMPRESSION });
+  return Buffer.concat([compressed, Buffer.from(mac(compressed, key).toString('hex'), 'ascii')]);
+}
+
+/**
+ * The heartbeat in a datagram that was signed with one of the keys; undefined when the signature or the content is
+ * not what a heartbeat must be. Never throws, whatever the bytes.
+ */
+export function decodeHeartbeat(packet: Uint8Array, keys: Secret[]): DecodedHeartbeat | undefined {
+  const bytes = Buffer.from(packet.buffer, packet.byteOffset, packet.byteLength);
+  const compressed = openEnvelope(bytes, keys);
+  if (compressed === undefined) return undefined;
+  let message: unknown;
+  try {
+    message = JSON.parse(inflateSync(compressed, { maxOutputLength: LONGEST_JSON }).toString('utf8'));
+  } catch {
+    // What does not inflate or parse is not a heartbeat, which is all that the caller wants to know.
+    return undefined;
+  }
+  return readMessage(message);
+}
+
+function mac(data: Uint8Array, key: Secret): Buffer {
+  return createHmac('sha256', Buffer.from(key.reveal(), 'utf8')).update(data).digest();
+}
+
+/** The signed bytes: the MAC at their end is 64 hex characters since Rocky and was 32 raw bytes before. */
+function openEnvelope(bytes: Buffer, keys: Secret[]): Buffer | undefined {
+  for (const form of ['hex', 'raw'] as const) {
+    const length = form === 'hex' ? 2 * MAC_BYTES : MAC_BYTES;
+    if (bytes.length <= length) continue;
+    const tail = bytes.subarray(-length);
+    const received = form === 'hex' ? Buffer.from(tail.toString('latin1'), 'hex') : tail;
+    if (received.length !== MAC_BYTES) continue;
+    const compressed = bytes.subarray(0, -length);
+    if (keys.some(key => timingSafeEqual(mac(compressed, key), received))) return compressed;
+  }
+  return undefined;
+}
+
+type JsonObject = Record<string, unknown>;
+
+function readMessage(message: unknown): DecodedHeartbeat | undefined {
+  if (!isObject(message) || typeof message.id !== 'string' || message.id === '') return undefined;
+  const { ver, seq = 0 } = message;
+  if (ver !== undefined && !isCount(ver)) return undefined;
+  if (!isCount(seq)) return undefined;
+  const nested = (ver ?? 0) < 2;
+
+  const listeners = new Map<string, HeartbeatListener>();
+  const pools = new Map<string, DecodedPool>();
+  if (!isObject(message.listeners)) return undefined;
+  for (const [id, value] of Object.entries(message.listeners)) {
+    if (!isObject(value) || typeof value.status !== 'string') return undefined;
+    const stats = readStats(value.stats);
+    if (stats === undefined) return undefined;
+    listeners.set(id, { status: value.status, stats });
+    // The first listener that reports a shared pool wins. Source: contract heartbeat.md 5.3.
+    if (nested && !readPools(value.pools ?? {}, pools, 'first')) return undefined;
+  }
+  // A pool behind two listeners appears as `pool:one` and `pool:two`; the last wins. Source: contract heartbeat.md 8.
+  if (!nested && !readPools(message.pools ?? {}, pools, 'last')) return undefined;
+  return { id: message.id, seq, ver, listeners, pools };
+}
+
+/** Mitaka sent no `ereq`; a counter that is absent counted nothing. */
+function readStats(value: unknown): HeartbeatStats | undefined {
+  if (!isObject(value)) return undefined;
+  const { tx = 0, rx = 0, conns = 0, totconns = 0, ereq = 0 } = value;
+  if (!isCount(tx) || !isCount(rx) || !isCount(conns) || !isCount(totconns) || !isCount(ereq))
+    return undefined;
+  return { tx, rx, conns, totconns, ereq };
+}
+
+function readPools(value: unknown, into: Map<string, DecodedPool>, wins: 'first' | 'last'): boolean {
+  if (!isObject(value)) return false;
+  for (const [key, pool] of Object.entries(value)) {
+    if (!isObject(pool) || typeof pool.status !== 'string') return false;
+    const members = readMembers(pool.members ?? {});
+    if (members === undefined) return false;
+    const end = key.lastIndexOf(':');
+    const id = end < 0 ? key : key.slice(0, end);
+    if (wins === 'last' || !into.has(id)) into.set(id, { status: pool.status, members });
+  }
+  return true;
+}
+
+function readMembers(value: unknown): Map<string, string> | undefined {
+  if (!isObject(value)) return undefined;
+  const members = new Map<string, string>();
+  for (const [id, status] of Object.entries(value)) {
+    if (typeof status !== 'string') return undefined;
+    members.set(id, status);
+  }
+  return members;
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
