@@ -42,7 +42,8 @@ export const OWNERS: Record<string, { owner: string; because: string }> = {
 };
 
 /** Tests, contract suites and what only they use may look at everything. */
-export const isTestFile = (path: string): boolean => /(\.test|\.contract|\.fixture|(^|\/|\.)testing)\.ts$/.test(path);
+export const isTestFile = (path: string): boolean =>
+  /(\.test|\.contract|\.fixture|(^|\/|\.)testing)\.ts$/.test(path);
 
 export interface Import {
   line: number;

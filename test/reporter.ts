@@ -1,7 +1,13 @@
 /** The reporter of `npm test`: vitest's own output, then what was skipped and why, and a last line to read by machine. */
 import { writeFileSync } from 'node:fs';
 import type { SerializedError } from 'vitest';
-import { DefaultReporter, type TestCase, type TestModule, type TestRunEndReason } from 'vitest/node';
+import {
+  DefaultReporter,
+  type TestCase,
+  type TestModule,
+  type TestRunEndReason,
+  type TestSuite,
+} from 'vitest/node';
 import { type Tally, tallyLines } from './tally.ts';
 
 /** Names the file that receives the tally as JSON; without it the tally is printed. */
@@ -41,13 +47,17 @@ function tallyOf(modules: ReadonlyArray<TestModule>, unhandled: ReadonlyArray<Se
   return tally;
 }
 
+/** The note of `skip('…')`, or what stands in brackets at the end of a skipped title: `carries traffic (needs root)`. */
 function reasonOf(test: TestCase): string | null {
   const result = test.result();
   if (result.state === 'skipped' && result.note) return result.note;
-  for (let parent = test.parent; ; parent = parent.parent) {
-    if (parent.errors().length > 0)
-      return `what it needs failed in "${parent.type === 'suite' ? parent.fullName : parent.relativeModuleId}"`;
-    if (parent.type === 'module') break;
+  for (let task: TestCase | TestSuite | TestModule = test; ; task = task.parent) {
+    if (task.type !== 'test' && task.errors().length > 0) {
+      return `what it needs failed in "${task.type === 'suite' ? task.fullName : task.relativeModuleId}"`;
+    }
+    if (task.type === 'module') break;
+    const bracketed = task.options.mode === 'skip' && /\(([^()]+)\)$/.exec(task.name);
+    if (bracketed) return bracketed[1]!;
   }
   return test.options.mode === 'todo' ? 'still to be written' : null;
 }

@@ -60,3 +60,24 @@ describe('lock files', () => {
     },
   );
 });
+
+describe('programs', () => {
+  const INSTALLED_EVERYWHERE = ['sh'];
+  const table = read('scripts/setup').match(/^programs='\n([^']+)'$/m)![1]!;
+  const installed = table
+    .trim()
+    .split('\n')
+    .map(row => row.split(' ')[0]!);
+  const started = /\b(?:run|spawn|spawnSync|execFile|execFileSync)\(\s*'([^']+)'/g;
+
+  test('what the product starts is what scripts/setup installs', () => {
+    const found = listSources('src').flatMap(path =>
+      [...read(path).matchAll(started)]
+        .map(match => match[1]!)
+        .filter(program => !installed.includes(program) && !INSTALLED_EVERYWHERE.includes(program))
+        .map(program => `${path} starts ${program}, which scripts/setup does not install`),
+    );
+    expect(found).toEqual([]);
+    expect(installed).toContain('haproxy');
+  });
+});

@@ -1,6 +1,6 @@
 /** Rows of any resource as the API finds and writes them: one record by its id, many rows in one statement. */
 import type { UpdateObject } from 'kysely';
-import { encodeRow, decodeRow, type RecordOf } from './rows.ts';
+import { decodeRow, encodeRow, type RecordOf } from './rows.ts';
 import type { Db, Tables, Trx } from './schema.ts';
 
 /** The resources under a load balancer. */

@@ -44,7 +44,11 @@ test('settleDone() leaves what was written during the pass pending, and says tha
   await changeLoadBalancer(db, id, { nowMs: 1050 }, async () => {});
   expect(await settleDone(db, lease, graph, record, 1100)).toBe(true);
   const after = (await loadGraph(db, id))!.load_balancer;
-  expect(after).toMatchObject({ provisioning_status: 'PENDING_UPDATE', generation: 2, settled_generation: 1 });
+  expect(after).toMatchObject({
+    provisioning_status: 'PENDING_UPDATE',
+    generation: 2,
+    settled_generation: 1,
+  });
 });
 
 test('settleFailed() shows ERROR with the reason, still owes the work, and a write brings it back at once', async () => {
@@ -53,7 +57,10 @@ test('settleFailed() shows ERROR with the reason, still owes the work, and a wri
   const lease = (await takeLease(db, id, 'one', 1000, 500))!;
   const failure = { reason: 'No host', show: true, retryAtMs: 9000, attempts: 1, failingSinceMs: 1000 };
   await settleFailed(db, lease, (await loadGraph(db, id))!, record, failure, 1100);
-  expect((await loadGraph(db, id))!.load_balancer).toMatchObject({ provisioning_status: 'ERROR', error_reason: 'No host' });
+  expect((await loadGraph(db, id))!.load_balancer).toMatchObject({
+    provisioning_status: 'ERROR',
+    error_reason: 'No host',
+  });
   expect(await loadBalancersOwingWork(db, 8999, 10)).toEqual([]);
   expect(await loadBalancersOwingWork(db, 9000, 10)).toEqual([id]);
   await changeLoadBalancer(db, id, { nowMs: 1200 }, async () => {});

@@ -55,6 +55,41 @@ export async function renewLease(db: Db, lease: Lease, nowMs: number, ttlMs: num
   return Number(numUpdatedRows) === 1;
 }
 
+/** Gives the lease back without having settled anything. */
+export async function returnLease(db: Db, lease: Lease): Promise<void> {
+  await fenced(db, lease, trx =>
+    trx
+      .updateTable('lease')
+      .set({ owner: null, expires_at_ms: 0 })
+      .where('loadbalancer_id', '=', lease.loadbalancer_id)
+      .execute(),
+  );
+}
+
+/**
+ * Ends all leases: for a system in one process that has just started, and so knows that their holders are gone.
+ * Fencing numbers stay, so that a holder which is not gone after all is refused.
+ */
+export async function endAllLeases(db: Db): Promise<void> {
+  await db
+    .updateTable('lease')
+    .set({ owner: null, expires_at_ms: 0, fence: sql<number>`fence + 1`, retry_at_ms: 0 })
+    .execute();
+}
+
+/** The present row of failures: how many, and since when. */
+export async function failuresSoFar(
+  db: Db,
+  loadBalancerId: string,
+): Promise<{ attempts: number; failingSinceMs: number | null }> {
+  const row = await db
+    .selectFrom('lease')
+    .select(['attempts', 'failing_since_ms'])
+    .where('loadbalancer_id', '=', loadBalancerId)
+    .executeTakeFirstOrThrow();
+  return { attempts: row.attempts, failingSinceMs: row.failing_since_ms };
+}
+
 /** Runs `write` in a transaction that fails with `LeaseLost` unless the lease is still ours. */
 export async function fenced<T>(db: Db, lease: Lease, write: (trx: Trx) => Promise<T>): Promise<T> {
   return db.transaction().execute(async trx => {

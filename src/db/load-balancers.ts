@@ -1,5 +1,6 @@
 /** Rows of load balancers, as the API writes and reads them. */
 import { sql } from 'kysely';
+import { Fault } from '../lib/errors.ts';
 import type { LoadBalancer } from '../model/load-balancer.ts';
 import { markLoadBalancerDeleted } from './change.ts';
 import { encodeRow } from './rows.ts';
@@ -40,7 +41,11 @@ export type VipFacts = Pick<
 /** Stores the VIP and gives the lease back, in one transaction. A worker that took the lease over keeps it. */
 export async function storeVip(db: Db, id: string, owner: string, vip: VipFacts): Promise<void> {
   await db.transaction().execute(async trx => {
-    await trx.updateTable('load_balancer').set(encodeRow('load_balancer', vip)).where('id', '=', id).execute();
+    await trx
+      .updateTable('load_balancer')
+      .set(encodeRow('load_balancer', vip))
+      .where('id', '=', id)
+      .execute();
     await trx
       .updateTable('lease')
       .set({ owner: null, expires_at_ms: 0 })
@@ -82,6 +87,11 @@ export async function withdrawLoadBalancer(
     return true;
   });
   if (gone) return 'gone';
-  await markLoadBalancerDeleted(db, id, { nowMs: options.nowMs }, async () => {});
+  try {
+    await markLoadBalancerDeleted(db, id, { nowMs: options.nowMs }, async () => {});
+  } catch (error) {
+    // The user deleted it meanwhile: that is what is wanted here.
+    if (!(error instanceof Fault)) throw error;
+  }
   return 'marked';
 }

@@ -35,7 +35,12 @@ export async function putMemberPort(db: Db, lease: Lease, port: MemberPort): Pro
 }
 
 /** Absent is success. */
-export async function deleteMemberPort(db: Db, lease: Lease, amphoraId: string, networkId: string): Promise<void> {
+export async function deleteMemberPort(
+  db: Db,
+  lease: Lease,
+  amphoraId: string,
+  networkId: string,
+): Promise<void> {
   await fenced(db, lease, async trx => {
     await trx
       .deleteFrom('amphora_member_port')

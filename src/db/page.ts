@@ -57,8 +57,7 @@ export async function listPage<T extends ResourceTable>(
   }
   for (const { column, descending, nullable } of sort) {
     const order = descending ? 'desc' : 'asc';
-    if (nullable)
-      query = query.orderBy(sql`case when ${sql.ref(column)} is null then 0 else 1 end`, order);
+    if (nullable) query = query.orderBy(sql`case when ${sql.ref(column)} is null then 0 else 1 end`, order);
     query = query.orderBy(sql.ref(column), order);
   }
   if (page.limit !== null) query = query.limit(page.limit);

@@ -84,7 +84,10 @@ test.skipIf(reason !== undefined)(`TLS-HELLO shakes hands${reason ? ` (${reason}
   });
   mkdirSync(join(directory, id));
   writeFileSync(join(directory, 'haproxy.cfg'), text!);
-  haproxy = spawn('haproxy', ['-db', '-f', join(directory, 'haproxy.cfg')], { stdio: 'ignore' });
+  // The number of open files may be limited below what 50000 connections take.
+  writeFileSync(join(directory, 'limits.cfg'), 'global\n    no strict-limits\n');
+  const files = ['haproxy.cfg', 'limits.cfg'].flatMap(name => ['-f', join(directory, name)]);
+  haproxy = spawn('haproxy', ['-db', ...files], { stdio: 'ignore' });
 
   await vi.waitFor(
     async () => {

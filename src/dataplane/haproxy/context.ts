@@ -47,10 +47,14 @@ export function hasRelease(context: RenderContext, major: number, minor: number)
   return Number(has) > major || (Number(has) === major && Number(hasMinor) >= minor);
 }
 
+/** The most that the original lets haproxy count. Source: contract dataplane.md 1. */
+export const MOST_CONNECTIONS = 1_000_000;
+
 /** Source: contract dataplane.md 1: no limit, and 0 too, mean the default. */
 export function connectionLimit(
   listener: Pick<Listener, 'connection_limit'>,
   settings: HaproxySettings,
 ): number {
-  return listener.connection_limit > 0 ? listener.connection_limit : settings.defaultConnectionLimit;
+  if (listener.connection_limit > 0) return listener.connection_limit;
+  return settings.defaultConnectionLimit > 0 ? settings.defaultConnectionLimit : MOST_CONNECTIONS;
 }

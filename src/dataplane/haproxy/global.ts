@@ -1,6 +1,6 @@
 /** The sections `global`, `defaults` and `peers`. */
 import type { LoadBalancerGraph } from '../../model/graph.ts';
-import { connectionLimit, hasRelease, type RenderContext } from './context.ts';
+import { connectionLimit, hasRelease, MOST_CONNECTIONS, type RenderContext } from './context.ts';
 import { peerName, peersName } from './names.ts';
 import { address, type Line, line, number, type Word, word, words } from './quote.ts';
 import { inOrder, type ServedListener } from './served.ts';
@@ -10,8 +10,6 @@ export interface Section {
   lines: Line[];
 }
 
-/** haproxy's own limit on `maxconn`, and what stands for a sum beyond it. Source: contract dataplane.md 1. */
-const MOST_CONNECTIONS = 1_000_000;
 const PEER_PORT = 1025;
 
 /**

@@ -1,11 +1,12 @@
 /** Instances as namespaces of this host: own network, mounts, processes and root, with a real agent inside. */
 import { randomUUID } from 'node:crypto';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Fault } from '../../lib/errors.ts';
 import { deleteNamespace, runIpBatch } from '../../lib/ip.ts';
 import { type Log, silentLog } from '../../lib/log.ts';
 import type { BridgeNetwork } from '../network/bridge.ts';
+import { listNamespaces, NAMESPACE_DIRECTORY, namespaceExists } from '../network/host-links.ts';
 import { checkSystemId } from '../network/link-names.ts';
 import type { Port } from '../network/network.ts';
 import type { Compute, Instance, InstanceSpec } from './compute.ts';
@@ -18,8 +19,6 @@ import {
   writeDirectory,
 } from './instance-files.ts';
 import { endProcesses, findInit, startInit } from './instance-processes.ts';
-
-const NAMESPACE_DIRECTORY = '/run/netns';
 
 export interface NamespaceComputeOptions {
   /** Instances live in `instances` below it. */
@@ -109,8 +108,9 @@ export class NamespaceCompute implements Compute {
 
   async listInstances(): Promise<string[]> {
     const prefix = this.namespaceOf('');
-    const namespaces = existsSync(NAMESPACE_DIRECTORY) ? readdirSync(NAMESPACE_DIRECTORY) : [];
-    const named = namespaces.filter(name => name.startsWith(prefix)).map(name => name.slice(prefix.length));
+    const named = listNamespaces()
+      .filter(name => name.startsWith(prefix))
+      .map(name => name.slice(prefix.length));
     return [...new Set([...listDirectories(this.#parent), ...named])].sort();
   }
 
@@ -152,7 +152,7 @@ export class NamespaceCompute implements Compute {
   async #start(record: InstanceRecord): Promise<void> {
     const directory = this.#directory(record.name);
     const namespace = this.namespaceOf(record.name);
-    if (existsSync(join(directory, 'pid')) || existsSync(join(NAMESPACE_DIRECTORY, namespace))) {
+    if (existsSync(join(directory, 'pid')) || namespaceExists(namespace)) {
       await endProcesses(directory);
       await this.#network.deleteLinksOf(record.compute_id);
       await this.#deleteNamespace(record.name);
@@ -189,7 +189,7 @@ export class NamespaceCompute implements Compute {
 
   async #deleteNamespace(name: string): Promise<void> {
     const namespace = this.namespaceOf(name);
-    if (existsSync(join(NAMESPACE_DIRECTORY, namespace))) await runIpBatch([deleteNamespace(namespace)]);
+    if (namespaceExists(namespace)) await runIpBatch([deleteNamespace(namespace)]);
   }
 
   async #ownPortNames(name: string): Promise<string[]> {

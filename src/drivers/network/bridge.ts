@@ -1,27 +1,21 @@
 /** Networks as Linux bridges of this host, which is each subnet's gateway; ports as pairs of links into namespaces. */
 import { randomUUID } from 'node:crypto';
-import {
-  containsAddress,
-  findCanonicalAddress,
-  hostRange,
-  numberToAddress,
-  parseCidr,
-} from '../../lib/addresses.ts';
+import { hostRange, numberToAddress, parseCidr } from '../../lib/addresses.ts';
 import { Fault } from '../../lib/errors.ts';
 import * as ip from '../../lib/ip.ts';
 import { type Log, silentLog } from '../../lib/log.ts';
-import { findFreeAddress } from './allocation.ts';
-import { deleteLinks, isPlugged, linkExists, listLinkNames, setLinkSwitch } from './host-links.ts';
+import {
+  deleteLinks,
+  isPlugged,
+  linkExists,
+  listLinkNames,
+  namespaceExists,
+  setLinkSwitch,
+} from './host-links.ts';
 import { bridgeName, checkSystemId, hostLinkName, isLinkOf, peerLinkName } from './link-names.ts';
 import { macAddressOf } from './mac-address.ts';
-import {
-  type CloudNetwork,
-  DEVICE_OWNER,
-  type FixedIp,
-  type Network,
-  type Port,
-  type PortSpec,
-} from './network.ts';
+import type { CloudNetwork, Network, Port, PortSpec } from './network.ts';
+import { ensurePortRow } from './port-rows.ts';
 import type { AllocationPool, NetworkStore, StoredNetwork, StoredPort, StoredSubnet } from './store.ts';
 
 const MTU = 1500;
@@ -157,7 +151,7 @@ export class BridgeNetwork implements Network {
       // The row says whose the link is before there is one, so that an existing link is always its device's.
       if (port.device_id !== deviceId) await this.#store.updatePort(portId, { device_id: deviceId });
       await ip.runIpBatch([
-        ...(options.createNamespace ? [ip.addNamespace(namespace)] : []),
+        ...(options.createNamespace && !namespaceExists(namespace) ? [ip.addNamespace(namespace)] : []),
         ip.addVeth(link, peer, network.mtu),
         ip.setMaster(link, bridge),
         ip.setUp(link),

@@ -10,6 +10,12 @@ const CLASS_NET = '/sys/class/net';
 export const listLinkNames = (): string[] => readdirSync(CLASS_NET);
 export const linkExists = (name: string): boolean => existsSync(`${CLASS_NET}/${name}`);
 
+/** Where iproute2 keeps the names of network namespaces. */
+export const NAMESPACE_DIRECTORY = '/run/netns';
+export const namespaceExists = (name: string): boolean => existsSync(`${NAMESPACE_DIRECTORY}/${name}`);
+export const listNamespaces = (): string[] =>
+  existsSync(NAMESPACE_DIRECTORY) ? readdirSync(NAMESPACE_DIRECTORY) : [];
+
 /** Up and on this bridge. */
 export function isPlugged(name: string, bridge: string): boolean {
   try {

@@ -28,13 +28,11 @@ export class NoopNetwork implements Network {
   }
 
   async findNetwork(id: string): Promise<CloudNetwork | undefined> {
-    if (!isUuid(id)) return undefined;
-    return structuredClone(this.#cloud.networks.get(id) ?? fabricatedNetwork(id));
+    return structuredClone(this.#network(id));
   }
 
   async findSubnet(id: string): Promise<Subnet | undefined> {
-    if (!isUuid(id)) return undefined;
-    return structuredClone(this.#cloud.subnets.get(id) ?? fabricatedSubnet(id));
+    return structuredClone(this.#subnet(id));
   }
 
   async findPort(id: string): Promise<Port | undefined> {
@@ -54,11 +52,10 @@ export class NoopNetwork implements Network {
   }
 
   async subnetsOf(networkId: string): Promise<Subnet[]> {
-    const network = await this.findNetwork(networkId);
-    const subnets = await Promise.all((network?.subnets ?? []).map(id => this.findSubnet(id)));
-    return subnets.filter(subnet => subnet !== undefined);
+    return structuredClone(this.#subnetsOf(networkId));
   }
 
+  /** Nothing is awaited in it, so that no two callers are given the same address. */
   async ensurePort(spec: PortSpec): Promise<Port> {
     const existing = this.#cloud.ports.get(spec.name);
     const id = uuidFrom(`port ${spec.name}`);
@@ -75,13 +72,13 @@ export class NoopNetwork implements Network {
           device_owner: DEVICE_OWNER,
           allowed_addresses: [],
         };
-    for (const wanted of await this.#wantedIps(spec, port)) {
+    for (const wanted of this.#wantedIps(spec, port)) {
       const has = port.fixed_ips.some(
         ip =>
           ip.subnet_id === wanted.subnet_id &&
           (!wanted.ip_address || ip.ip_address === canonicalAddress(wanted.ip_address)),
       );
-      if (!has) port.fixed_ips.push(await this.#allocate(port, wanted));
+      if (!has) port.fixed_ips.push(this.#allocate(port, wanted));
     }
     const allowed = (spec.allowed_addresses ?? []).map(canonicalAddress);
     port.allowed_addresses = [...new Set([...port.allowed_addresses, ...allowed])];
@@ -100,14 +97,27 @@ export class NoopNetwork implements Network {
     return [...this.#cloud.ports.keys()].sort();
   }
 
-  async #wantedIps(spec: PortSpec, port: Port): Promise<PortSpec['fixed_ips']> {
+  #network(id: string): CloudNetwork | undefined {
+    return this.#cloud.networks.get(id) ?? (isUuid(id) ? fabricatedNetwork(id) : undefined);
+  }
+
+  #subnet(id: string): Subnet | undefined {
+    return this.#cloud.subnets.get(id) ?? (isUuid(id) ? fabricatedSubnet(id) : undefined);
+  }
+
+  #subnetsOf(networkId: string): Subnet[] {
+    const ids = this.#network(networkId)?.subnets ?? [];
+    return ids.map(id => this.#subnet(id)).filter(subnet => subnet !== undefined);
+  }
+
+  #wantedIps(spec: PortSpec, port: Port): PortSpec['fixed_ips'] {
     if (spec.fixed_ips.length > 0 || port.fixed_ips.length > 0) return spec.fixed_ips;
-    const [first] = await this.subnetsOf(spec.network_id);
+    const [first] = this.#subnetsOf(spec.network_id);
     return first ? [{ subnet_id: first.id }] : [];
   }
 
-  async #allocate(port: Port, wanted: PortSpec['fixed_ips'][number]): Promise<FixedIp> {
-    const subnet = await this.findSubnet(wanted.subnet_id);
+  #allocate(port: Port, wanted: PortSpec['fixed_ips'][number]): FixedIp {
+    const subnet = this.#subnet(wanted.subnet_id);
     if (!subnet) throw new Fault('not-found', `Subnet ${wanted.subnet_id} not found`);
     // Addresses count across subnets of one network only: two fabricated subnets may share a range.
     const taken = new Set(

@@ -1,0 +1,234 @@
+/** One write while it is being thought out: rules change the graph in memory, then the rows that differ are written. */
+import { randomUUID } from 'node:crypto';
+import { type ChildTable, insertRecords, type ResourceTable, updateRecords } from '../db/children.ts';
+import { type Change, changeLoadBalancer } from '../db/change.ts';
+import { loadGraphIn } from '../db/graph.ts';
+import type { RecordOf } from '../db/rows.ts';
+import type { Db, Trx } from '../db/schema.ts';
+import { findCanonicalAddress, type IpVersion, versionOf } from '../lib/addresses.ts';
+import { Fault } from '../lib/errors.ts';
+import type { LoadBalancerGraph } from '../model/graph.ts';
+import type { LoadBalancer, Resource } from '../model/load-balancer.ts';
+import type { ProvisioningStatus } from '../model/status.ts';
+
+const LISTS = {
+  listener: 'listeners',
+  pool: 'pools',
+  member: 'members',
+  health_monitor: 'health_monitors',
+} as const satisfies Record<ChildTable, keyof LoadBalancerGraph>;
+
+/** Parents before children. */
+const TABLES: readonly ChildTable[] = ['pool', 'listener', 'member', 'health_monitor'];
+
+export const TITLES: Record<ResourceTable, string> = {
+  load_balancer: 'Load Balancer',
+  listener: 'Listener',
+  pool: 'Pool',
+  member: 'Member',
+  health_monitor: 'Health Monitor',
+};
+
+export function notFound(table: ResourceTable, id: string): Fault {
+  return new Fault('not-found', `${TITLES[table]} ${id.slice(0, 80).toWellFormed()} not found.`);
+}
+
+export function immutable(table: ResourceTable, record: Resource): Fault {
+  return new Fault(
+    'conflict',
+    `${TITLES[table]} ${record.id} is immutable and cannot be updated: it is ${record.provisioning_status}.`,
+  );
+}
+
+interface Written {
+  table: ResourceTable;
+  set: Record<string, unknown>;
+}
+
+export class Draft {
+  readonly graph: LoadBalancerGraph;
+  /** What every row that is touched is stamped with. */
+  readonly generation: number;
+  /** Naive UTC. */
+  readonly now: string;
+  /** Octavia's rule: what is not ACTIVE cannot be a parent. */
+  readonly strict: boolean;
+  /** The IP versions of the VIPs, as far as they are known. */
+  readonly vipVersions: ReadonlySet<IpVersion>;
+  readonly #inserted = new Map<Resource, ChildTable>();
+  #created = 0;
+  readonly #written = new Map<Resource, Written>();
+
+  constructor(
+    graph: LoadBalancerGraph,
+    options: { now: string; strict?: boolean; vipVersions?: ReadonlySet<IpVersion> },
+  ) {
+    this.graph = graph;
+    this.generation = graph.load_balancer.generation;
+    this.now = options.now;
+    this.strict = options.strict ?? false;
+    this.vipVersions = options.vipVersions ?? versionsOf(graph.load_balancer);
+  }
+
+  /** What every new record begins with. */
+  newRecord(body: Record<string, unknown>): Resource & { loadbalancer_id: string } {
+    const { id, project_id } = this.graph.load_balancer;
+    return {
+      id: randomUUID(),
+      loadbalancer_id: id,
+      project_id,
+      name: (body.name as string | null) ?? '',
+      admin_state_up: (body.admin_state_up as boolean | null) ?? true,
+      provisioning_status: 'PENDING_CREATE',
+      operating_status: 'OFFLINE',
+      tags: (body.tags as string[] | null) ?? [],
+      created_at: this.#nextTime(),
+      updated_at: null,
+      generation: this.generation,
+    };
+  }
+
+  get isUnchanged(): boolean {
+    return this.#inserted.size === 0 && this.#written.size === 0;
+  }
+
+  /** Throws `not-found`. */
+  get<T extends ChildTable>(table: T, id: string): RecordOf<T> {
+    const record = this.#list(table).find(r => r.id === id);
+    if (!record) throw notFound(table, id);
+    return record;
+  }
+
+  /** The record, if it may be changed: not on its way out. */
+  getMutable<T extends ChildTable>(table: T, id: string): RecordOf<T> {
+    const record = this.get(table, id);
+    if (record.provisioning_status === 'PENDING_DELETE') throw immutable(table, record);
+    return record;
+  }
+
+  /** The record, if something may be put under it. Source: contract api.md 4.1, as house rules soften it. */
+  getParent<T extends ChildTable>(table: T, id: string): RecordOf<T> {
+    const record = this.getMutable(table, id);
+    if (this.strict && !['ACTIVE', 'PENDING_CREATE'].includes(record.provisioning_status))
+      throw immutable(table, record);
+    return record;
+  }
+
+  /** Those that are not on their way out: only they count when something must be unique. */
+  staying<T extends ChildTable>(table: T): RecordOf<T>[] {
+    return this.#list(table).filter(r => r.provisioning_status !== 'PENDING_DELETE');
+  }
+
+  insert<T extends ChildTable>(table: T, record: RecordOf<T>): RecordOf<T> {
+    this.#list(table).push(record);
+    this.#inserted.set(record, table);
+    return record;
+  }
+
+  /** Changes fields and owes the worker's attention; a creation that is pending stays one, a deletion is left alone. */
+  touch<T extends ChildTable>(table: T, record: RecordOf<T>, set: Partial<RecordOf<T>> = {}): void {
+    if (record.provisioning_status === 'PENDING_DELETE') return;
+    const status = { provisioning_status: pendingUpdate(record.provisioning_status), generation: this.generation };
+    const updated = status.provisioning_status === 'PENDING_UPDATE' ? { updated_at: this.now } : {};
+    this.#write(table, record, { ...set, ...status, ...updated });
+  }
+
+  remove<T extends ChildTable>(table: T, record: RecordOf<T>): void {
+    this.#write(table, record, {
+      provisioning_status: 'PENDING_DELETE',
+      generation: this.generation,
+      updated_at: this.now,
+    });
+  }
+
+  /** Its status and generation were raised already when the draft began. */
+  changeLoadBalancer(set: Partial<LoadBalancer>): void {
+    const lb = this.graph.load_balancer;
+    const updated = lb.provisioning_status === 'PENDING_UPDATE' ? { updated_at: this.now } : {};
+    this.#write('load_balancer', lb, { ...set, ...updated });
+  }
+
+  /** Writes all of it: one statement per table for what is new, one per kind of change for the rest. */
+  async write(trx: Trx): Promise<void> {
+    for (const table of TABLES) {
+      const records = [...this.#inserted].filter(([, t]) => t === table).map(([record]) => record);
+      if (records.length > 0) await insertRecords(trx, table, records as RecordOf<typeof table>[]);
+    }
+    const groups = new Map<string, Written & { ids: string[] }>();
+    for (const [record, written] of this.#written) {
+      const key = `${written.table} ${JSON.stringify(written.set)}`;
+      const group = groups.get(key);
+      if (group) group.ids.push(record.id);
+      else groups.set(key, { ...written, ids: [record.id] });
+    }
+    for (const { table, ids, set } of groups.values()) await updateRecords(trx, table, ids, set);
+  }
+
+  /** Microseconds tell the order in which the records of one request were named. */
+  #nextTime(): string {
+    return this.now.slice(0, -3) + String(Math.min(this.#created++, 999)).padStart(3, '0');
+  }
+
+  #list<T extends ChildTable>(table: T): RecordOf<T>[] {
+    return this.graph[LISTS[table]] as unknown as RecordOf<T>[];
+  }
+
+  #write(table: ResourceTable, record: Resource, set: object): void {
+    Object.assign(record, set);
+    if (this.#inserted.has(record)) return;
+    const written = this.#written.get(record);
+    if (written) Object.assign(written.set, set);
+    else this.#written.set(record, { table, set: { ...set } });
+  }
+}
+
+const pendingUpdate = (status: ProvisioningStatus): ProvisioningStatus =>
+  status === 'PENDING_CREATE' ? 'PENDING_CREATE' : 'PENDING_UPDATE';
+
+function versionsOf(lb: LoadBalancer): Set<IpVersion> {
+  const addresses = [lb.vip_address, ...lb.additional_vips.map(vip => vip.ip_address)];
+  return new Set(addresses.flatMap(a => (a !== null && findCanonicalAddress(a) ? [versionOf(a)] : [])));
+}
+
+/** The statuses from which Octavia's own rule lets a load balancer be changed. Source: contract api.md 4.1. */
+export const STRICTLY_MUTABLE: readonly ProvisioningStatus[] = ['ACTIVE'];
+export const STRICTLY_DELETABLE: readonly ProvisioningStatus[] = ['ACTIVE', 'ERROR'];
+
+export interface DraftOptions {
+  nowMs: number;
+  strict: boolean;
+}
+
+/**
+ * Raises the load balancer's generation, lets `plan` change the draft, and writes what it changed: all in one
+ * transaction, of which nothing stays when anything throws. Returns whether there was anything to write.
+ */
+export async function writeDraft(
+  db: Db,
+  loadBalancerId: string,
+  options: DraftOptions,
+  plan: (draft: Draft) => void,
+): Promise<boolean> {
+  const onlyIn = options.strict ? STRICTLY_MUTABLE : undefined;
+  try {
+    await changeLoadBalancer(db, loadBalancerId, { nowMs: options.nowMs, onlyIn }, async change => {
+      const draft = await openDraft(change, options.strict);
+      plan(draft);
+      if (draft.isUnchanged) throw new NothingToDo();
+      await draft.write(change.trx);
+    });
+    return true;
+  } catch (error) {
+    // Rolled back on purpose: the load balancer stays as settled as it was.
+    if (error instanceof NothingToDo) return false;
+    throw error;
+  }
+}
+
+class NothingToDo extends Error {}
+
+async function openDraft(change: Change, strict: boolean): Promise<Draft> {
+  const graph = await loadGraphIn(change.trx, change.load_balancer.id);
+  if (!graph) throw notFound('load_balancer', change.load_balancer.id);
+  return new Draft(graph, { now: change.now, strict });
+}

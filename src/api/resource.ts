@@ -1,0 +1,118 @@
+/** What a resource under a load balancer has to say for itself; list, show, create, update and delete follow from it. */
+import type { Queue } from '../queue/queue.ts';
+import type { ChildTable } from '../db/children.ts';
+import { findRecord } from '../db/children.ts';
+import type { Condition } from '../db/page.ts';
+import type { RecordOf } from '../db/rows.ts';
+import type { Db } from '../db/schema.ts';
+import type { Network } from '../drivers/network/network.ts';
+import type { Clock } from '../lib/clock.ts';
+import { Fault } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import type { LoadBalancer, Resource } from '../model/load-balancer.ts';
+import type { Provider } from '../providers/provider.ts';
+import type { Authenticate, Caller } from './auth.ts';
+import type { Body, Fields } from './body.ts';
+import { type Draft, notFound } from './draft.ts';
+import type { Filters } from './list-query.ts';
+import type { ApiSettings } from './settings.ts';
+
+export interface ProviderEntry {
+  provider: Provider;
+  network: Network;
+}
+
+export interface ApiDeps {
+  db: Db;
+  queue: Pick<Queue, 'notify'>;
+  clock: Clock;
+  log: Log;
+  /** By the names that users may give, aliases among them. */
+  providers: ReadonlyMap<string, ProviderEntry>;
+  settings: ApiSettings;
+  authenticate: Authenticate;
+}
+
+/** What rules may ask besides the draft. */
+export interface Env extends ProviderEntry {
+  settings: ApiSettings;
+}
+
+/** One request, as operations see it. */
+export interface Call {
+  params: Readonly<Record<string, string>>;
+  query: URLSearchParams;
+  body: unknown;
+  caller: Caller;
+  /** Absolute and without the query: what links are made of. */
+  url: string;
+}
+
+export interface Operation {
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  /** Below the version, such as `/pools/:pool_id/members`. */
+  path: string;
+  /** The status of success; 202 and 204 have no body. */
+  status: 200 | 201 | 202 | 204;
+  /** The arguments that the query may hold; `any` ignores what it does not know. */
+  query: readonly string[] | 'any';
+  run(call: Call): Promise<unknown>;
+}
+
+export interface ChildResource<T extends ChildTable> {
+  table: T;
+  /** The key around the object, such as `listener`. */
+  root: string;
+  /** The key around lists, which is also the first part of the links' key. */
+  plural: string;
+  path: string;
+  fields: Fields;
+  filters: Filters;
+  /** The load balancer that a new one will be under. Throws `not-found`. */
+  parentOf(db: Db, body: Body, params: Call['params']): Promise<string>;
+  /** What limits a list, and what a record found by its id must satisfy; throws `not-found` for an absent parent. */
+  scope?(db: Db, params: Call['params']): Promise<{ conditions: Condition[]; project_id: string | null }>;
+  contains?(record: RecordOf<T>, params: Call['params']): boolean;
+  /** Asks the outside world about what a body names, before any row is touched. Throws `invalid`. */
+  inspect?(body: Body, env: Env): Promise<void>;
+  create(draft: Draft, body: Body, env: Env, params: Call['params']): RecordOf<T>;
+  update(draft: Draft, record: RecordOf<T>, body: Body, env: Env): void;
+  remove(draft: Draft, record: RecordOf<T>): void;
+  /** Loads the relations of all the records at once, and returns what turns each into its body. */
+  viewer(db: Db, records: readonly RecordOf<T>[]): Promise<(record: RecordOf<T>) => object>;
+}
+
+/** The fields that begin and end every body, in the API's spelling. */
+export function commonView(record: Resource) {
+  return {
+    id: record.id,
+    name: record.name,
+    provisioning_status: record.provisioning_status,
+    operating_status: record.operating_status,
+    admin_state_up: record.admin_state_up,
+    project_id: record.project_id,
+    tenant_id: record.project_id,
+    created_at: record.created_at,
+    updated_at: record.updated_at,
+    tags: record.tags,
+  };
+}
+
+export const asIds = (ids: readonly string[]): { id: string }[] => ids.map(id => ({ id }));
+
+export async function getLoadBalancer(db: Db, id: string): Promise<LoadBalancer> {
+  const lb = await findRecord(db, 'load_balancer', id);
+  if (!lb) throw notFound('load_balancer', id);
+  return lb;
+}
+
+/** The provider that a stored load balancer belongs to. Throws `unsupported` when this system does not have it. */
+export function getProvider(deps: ApiDeps, lb: Pick<LoadBalancer, 'provider'>): ProviderEntry {
+  for (const entry of deps.providers.values()) if (entry.provider.name === lb.provider) return entry;
+  throw new Fault('unsupported', `Provider ${lb.provider} is not enabled on this system.`);
+}
+
+export function checkSupported(kind: string, value: string, supported: readonly string[], env: Env): void {
+  if (supported.includes(value)) return;
+  throw new Fault('unsupported', `Provider ${env.provider.name} does not support the ${kind} ${value}.`);
+}

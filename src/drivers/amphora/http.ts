@@ -1,0 +1,167 @@
+/** Drives one amphora's agent over its REST API 1.0 with mutual TLS. Source: contract amphora-agent.md 3, 9 and 10. */
+import { createHash } from 'node:crypto';
+import { TerminalError } from '../../lib/errors.ts';
+import type { Secret } from '../../lib/secret.ts';
+import type { Amphora } from '../../model/amphora.ts';
+import {
+  AGENT_API_VERSION,
+  type AgentDetails,
+  type AgentInfo,
+  type PlugNetwork,
+  type PlugVip,
+} from '../../wire/agent-api.ts';
+import type { CertificateAuthority } from '../certificates/authority.ts';
+import { AgentConnection, type AgentReply, isNotAnswering } from './agent-connection.ts';
+import type { AmphoraConfig, AmphoraDriver, CertificateFile } from './amphora.ts';
+
+export interface HttpAmphoraOptions {
+  authority: Pick<CertificateAuthority, 'controllerCredentials'>;
+  connectTimeoutMs?: number;
+  readTimeoutMs?: number;
+}
+
+/** How long an agent that should be asked again soon may take: one that boots often swallows packets. */
+const FIND_TIMEOUT_MS = 3_000;
+
+export class HttpAmphora implements AmphoraDriver {
+  readonly #options: HttpAmphoraOptions;
+  /** By amphora id. */
+  readonly #connections = new Map<string, AgentConnection>();
+
+  constructor(options: HttpAmphoraOptions) {
+    this.#options = options;
+  }
+
+  async findInfo(amphora: Amphora): Promise<AgentInfo | undefined> {
+    if (amphora.lb_network_ip === null) return undefined;
+    const connection = this.#connection(amphora);
+    const signal = AbortSignal.timeout(FIND_TIMEOUT_MS);
+    try {
+      const version = await connection.findApiVersion(signal);
+      if (version === undefined) return undefined;
+      if (version !== AGENT_API_VERSION) {
+        throw new TerminalError(
+          `Amphora ${amphora.id} speaks agent API ${version}, which this controller does not`,
+        );
+      }
+      const reply = await connection.request({ method: 'GET', path: 'info', signal, tolerated: [404] });
+      if (reply.status === 404 && reply.json === undefined) return undefined;
+      return connection.check(reply).json as AgentInfo;
+    } catch (error) {
+      // It boots, or it is gone: which of the two, its caller knows by the time that passed.
+      if (isNotAnswering(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async details(amphora: Amphora): Promise<AgentDetails> {
+    const reply = await this.#connection(amphora).request({ method: 'GET', path: 'details' });
+    return reply.json as AgentDetails;
+  }
+
+  async plugVip(amphora: Amphora, vip: string, request: PlugVip): Promise<void> {
+    // 409: its interface is in the inner namespace already.
+    await this.#connection(amphora).request({
+      ...{ method: 'POST', path: `plug/vip/${encodeURIComponent(vip)}`, json: request, tolerated: [409] },
+    });
+  }
+
+  async plugNetwork(amphora: Amphora, request: PlugNetwork): Promise<void> {
+    await this.#connection(amphora).request({
+      method: 'POST',
+      path: 'plug/network',
+      json: request,
+      tolerated: [409],
+    });
+  }
+
+  async apply(amphora: Amphora, config: AmphoraConfig): Promise<void> {
+    const connection = this.#connection(amphora);
+    const { load_balancer_id: id, haproxy_cfg, keepalived_conf } = config;
+    for (const file of config.certificates) await this.#sendCertificate(connection, id, file);
+    if (haproxy_cfg === null) {
+      await connection.request({ method: 'DELETE', path: `listeners/${id}`, tolerated: [404] });
+    } else {
+      await this.#sendHaproxy(connection, amphora, id, haproxy_cfg);
+    }
+    if (keepalived_conf !== null) {
+      await connection.request({ method: 'PUT', path: 'vrrp/upload', body: keepalived_conf });
+      await connection.request({ method: 'PUT', path: 'vrrp/start' });
+    }
+  }
+
+  async interfaceOf(amphora: Amphora, address: string): Promise<string> {
+    const path = `interface/${encodeURIComponent(address)}`;
+    const { json } = await this.#connection(amphora).request({ method: 'GET', path });
+    const name = (json as { interface?: unknown } | undefined)?.interface;
+    if (typeof name !== 'string')
+      throw new Error(`Cannot find the interface of ${address} in amphora ${amphora.id}`);
+    return name;
+  }
+
+  async rotateCertificate(amphora: Amphora, pem: Secret): Promise<void> {
+    await this.#connection(amphora).request({ method: 'PUT', path: 'certificate', body: pem.reveal() });
+  }
+
+  async configure(amphora: Amphora, agentConfig: string): Promise<void> {
+    await this.#connection(amphora).request({ method: 'PUT', path: 'config', body: agentConfig });
+  }
+
+  /** Forgets an amphora that is gone and closes what is open to it. */
+  async close(amphoraId: string): Promise<void> {
+    const connection = this.#connections.get(amphoraId);
+    this.#connections.delete(amphoraId);
+    await connection?.close();
+  }
+
+  async closeAll(): Promise<void> {
+    await Promise.all([...this.#connections.keys()].map(id => this.close(id)));
+  }
+
+  async #sendCertificate(connection: AgentConnection, id: string, file: CertificateFile): Promise<void> {
+    const path = `loadbalancer/${id}/certificates/${encodeURIComponent(file.name)}`;
+    const present = await connection.request({ method: 'GET', path, tolerated: [404] });
+    const sum = (present.json as { md5sum?: unknown } | undefined)?.md5sum;
+    const body = file.pem.reveal();
+    if (present.status === 200 && sum === md5(body)) return;
+    await connection.request({ method: 'PUT', path, body });
+  }
+
+  /**
+   * The reload is always asked for, because the configuration that is there need not be the one that runs: whoever sent it
+   * may have died before. An agent that runs it already has nothing to do.
+   */
+  async #sendHaproxy(connection: AgentConnection, amphora: Amphora, id: string, cfg: string): Promise<void> {
+    const present = await connection.request({
+      ...{ method: 'GET', path: `loadbalancer/${id}/haproxy`, tolerated: [404] },
+    });
+    if (present.status !== 200 || present.etag !== md5(cfg)) {
+      const path = `loadbalancer/${amphora.id}/${id}/haproxy`;
+      const sent = await connection.request({ method: 'PUT', path, body: cfg, tolerated: [400] });
+      if (sent.status === 400) throw rejected(amphora, id, sent);
+    }
+    await connection.request({ method: 'PUT', path: `loadbalancer/${id}/reload` });
+  }
+
+  #connection(amphora: Amphora): AgentConnection {
+    const { id, lb_network_ip: address } = amphora;
+    if (address === null) throw new Error(`Cannot reach amphora ${id}: it has no address yet`);
+    const present = this.#connections.get(id);
+    if (present?.address === address) return present;
+    void present?.close().catch(() => {
+      // What was open to an address that is not its own any more; nothing depends on how it ends.
+    });
+    const connection = new AgentConnection({ ...this.#options, amphoraId: id, address });
+    this.#connections.set(id, connection);
+    return connection;
+  }
+}
+
+function rejected(amphora: Amphora, id: string, reply: AgentReply): TerminalError {
+  const { details, message } = (reply.json ?? {}) as { details?: unknown; message?: unknown };
+  return new TerminalError(
+    `Amphora ${amphora.id} rejects the haproxy configuration of load balancer ${id}: ${details ?? message ?? reply.text}`,
+  );
+}
+
+const md5 = (text: string): string => createHash('md5').update(text).digest('hex');

@@ -1,0 +1,50 @@
+/** The networks of a standalone system: one to reach the amphorae on, one for its users. */
+import { chooseFreeCidr, lowerHalf } from './allocation.ts';
+import type { BridgeNetwork } from './bridge.ts';
+import { listUsedCidrs } from './host-links.ts';
+import type { CloudNetwork, Subnet } from './network.ts';
+
+export const MANAGEMENT_NETWORK = 'lb-mgmt-net';
+export const PRIVATE_NETWORK = 'private';
+
+/** Rarely used by others: seldom an office's or a cloud's own addresses, and not those of container programs. */
+const RANGE = '10.64.0.0/10';
+const PREFIX = 22;
+
+export interface DefaultNetworks {
+  management: { network: CloudNetwork; subnet: Subnet };
+  private: { network: CloudNetwork; subnet: Subnet };
+}
+
+/**
+ * Finds or creates both, with their bridges. Their CIDRs are chosen at the first start such that nothing of the host's
+ * overlaps; half of each is left to addresses that are chosen by hand.
+ */
+export async function ensureDefaultNetworks(
+  network: BridgeNetwork,
+  systemId: string,
+): Promise<DefaultNetworks> {
+  const seed = Number.parseInt(systemId, 16);
+  return {
+    management: await ensureOne(network, MANAGEMENT_NETWORK, 'lb-mgmt-subnet', seed * 2),
+    private: await ensureOne(network, PRIVATE_NETWORK, 'private-subnet', seed * 2 + 1),
+  };
+}
+
+async function ensureOne(bridge: BridgeNetwork, name: string, subnetName: string, seed: number) {
+  const network = await bridge.ensureNetwork({ name });
+  const present = (await bridge.subnetsOf(network.id)).find(subnet => subnet.name === subnetName);
+  const cidr = present?.cidr ?? (await chooseCidr(bridge, seed));
+  const subnet = await bridge.ensureSubnet({
+    name: subnetName,
+    network_id: network.id,
+    cidr,
+    allocation_pools: [lowerHalf(cidr)],
+  });
+  return { network: (await bridge.findNetwork(network.id))!, subnet };
+}
+
+async function chooseCidr(bridge: BridgeNetwork, seed: number): Promise<string> {
+  const own = (await bridge.listSubnets()).map(subnet => subnet.cidr);
+  return chooseFreeCidr(RANGE, { prefix: PREFIX, taken: [...(await listUsedCidrs()), ...own], seed });
+}

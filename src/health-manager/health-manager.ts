@@ -1,0 +1,168 @@
+/** Receives heartbeats, and writes what they change in batches: many amphorae, one transaction. */
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { type AddressInfo, isIPv6 } from 'node:net';
+import type { Clock } from '../lib/clock.ts';
+import { errorChain } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import type { Secret } from '../lib/secret.ts';
+import type { Queue } from '../queue/queue.ts';
+import { decodeHeartbeat } from '../wire/heartbeat-codec.ts';
+import { decideHealth, type HealthRemark, type ReceivedHeartbeat } from './decide.ts';
+import type { HealthStore } from './health-store.ts';
+import { OnceAMinute } from './once-a-minute.ts';
+
+export interface HealthManagerOptions {
+  bindIp: string;
+  /** 0 lets the system choose; `address()` tells which. */
+  bindPort: number;
+  /** More than one while keys are being changed. */
+  keys: Secret[];
+  heartbeatIntervalMs: number;
+  heartbeatTimeoutMs: number;
+}
+
+export interface HealthManagerParts {
+  store: HealthStore;
+  queue: Queue;
+  clock: Clock;
+  log: Log;
+}
+
+/** How long the first heartbeat of a batch waits for company. */
+const BATCH_MS = 20;
+const LARGEST_BATCH = 500;
+/** What is held while the database does not answer; beyond it the oldest go. */
+const MOST_PENDING = 20_000;
+const RETRY_MS = 1000;
+const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
+
+export class HealthManager {
+  readonly #options: HealthManagerOptions;
+  readonly #parts: HealthManagerParts;
+  readonly #stopping = new AbortController();
+  readonly #limit = new OnceAMinute();
+  #pending: ReceivedHeartbeat[] = [];
+  #drained: Promise<void> | undefined;
+  #socket: Socket | undefined;
+
+  constructor(options: HealthManagerOptions, parts: HealthManagerParts) {
+    this.#options = options;
+    this.#parts = parts;
+  }
+
+  /** Returns when heartbeats are received. Throws when the address cannot be bound. */
+  async start(): Promise<void> {
+    const { bindIp, bindPort } = this.#options;
+    const socket = createSocket({
+      type: isIPv6(bindIp) ? 'udp6' : 'udp4',
+      recvBufferSize: RECEIVE_BUFFER_BYTES,
+    });
+    socket.on('message', (packet, source) => this.#receive(packet, source));
+    try {
+      socket.bind(bindPort, bindIp);
+      await once(socket, 'listening');
+    } catch (cause) {
+      throw new Error(`Cannot receive heartbeats on ${bindIp} port ${bindPort}`, { cause });
+    }
+    socket.on('error', error =>
+      this.#parts.log.error({ error: errorChain(error) }, 'heartbeat socket failed'),
+    );
+    this.#socket = socket;
+  }
+
+  address(): AddressInfo {
+    if (this.#socket === undefined)
+      throw new Error('Cannot tell the address of a health manager that is not started');
+    return this.#socket.address();
+  }
+
+  /** Writes what has arrived, once more if need be, and returns when nothing is under way. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    const socket = this.#socket;
+    this.#socket = undefined;
+    if (socket !== undefined) {
+      const closed = once(socket, 'close');
+      socket.close();
+      await closed;
+    }
+    await this.#drained;
+  }
+
+  #receive(packet: Buffer, source: RemoteInfo): void {
+    const receivedAtMs = this.#parts.clock.now();
+    const heartbeat = decodeHeartbeat(packet, this.#options.keys);
+    if (heartbeat === undefined) {
+      this.#drop(source.address, 'datagrams dropped: not signed with our key, or not heartbeats');
+      return;
+    }
+    this.#pending.push({ heartbeat, receivedAtMs });
+    this.#cutPending();
+    this.#drained ??= this.#drain().finally(() => {
+      this.#drained = undefined;
+    });
+  }
+
+  /** One batch at a time, so that the heartbeats of an amphora are processed in their order. */
+  async #drain(): Promise<void> {
+    await this.#pause(BATCH_MS);
+    while (this.#pending.length > 0) {
+      const batch = this.#pending.splice(0, LARGEST_BATCH);
+      try {
+        await this.#process(batch);
+      } catch (error) {
+        // The counters in them exist nowhere else: they are kept for when the database answers again.
+        this.#pending.unshift(...batch);
+        this.#cutPending();
+        const due = this.#limit.hit('batch', this.#parts.clock.now());
+        if (due !== undefined) {
+          this.#parts.log.error({ error: errorChain(error), failures: due.count }, 'cannot write heartbeats');
+        }
+        if (this.#stopping.signal.aborted) return;
+        await this.#pause(RETRY_MS);
+      }
+    }
+  }
+
+  async #process(batch: ReceivedHeartbeat[]): Promise<void> {
+    const { store, queue, clock } = this.#parts;
+    const nowMs = clock.now();
+    const ids = [...new Set(batch.map(({ heartbeat }) => heartbeat.id))];
+    let remarks: HealthRemark[] = [];
+    const owing = await store.update(ids, nowMs, watched => {
+      const decision = decideHealth(batch, watched, {
+        nowMs,
+        staleAfterMs: this.#options.heartbeatIntervalMs,
+        graceMs: this.#options.heartbeatTimeoutMs,
+      });
+      remarks = decision.remarks;
+      return decision;
+    });
+    for (const { amphora_id, message, fields } of remarks) {
+      const due = this.#limit.hit(`${amphora_id} ${message}`, nowMs);
+      if (due !== undefined) this.#parts.log.warn({ ...fields, times: due.count }, message);
+    }
+    for (const id of owing) await queue.notify(id);
+  }
+
+  #cutPending(): void {
+    const surplus = this.#pending.length - MOST_PENDING;
+    if (surplus <= 0) return;
+    this.#pending.splice(0, surplus);
+    this.#drop('database', 'heartbeats dropped: more arrive than can be written');
+  }
+
+  #drop(source: string, message: string): void {
+    const due = this.#limit.hit(`${source} ${message}`, this.#parts.clock.now());
+    if (due !== undefined) this.#parts.log.warn({ source, dropped: due.count }, message);
+  }
+
+  async #pause(ms: number): Promise<void> {
+    try {
+      await this.#parts.clock.sleep(ms, this.#stopping.signal);
+    } catch {
+      // Stopping: what is pending is written at once.
+    }
+  }
+}

@@ -1,0 +1,203 @@
+/** `ottavia standalone`: the whole system in one process, on one data directory. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { errorChain } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import { DataDirectory, DirectoryInUse, holdsSystem } from './data-directory.ts';
+import { openLog } from './logging.ts';
+import { readSettings, type Settings } from './settings.ts';
+import { extendPath, findStartProblems } from './start-checks.ts';
+
+/** The agent, bundled: `scripts/bundle-agent.ts` writes it. */
+export const AGENT_PROGRAM = fileURLToPath(new URL('../../dist/agent.mjs', import.meta.url));
+
+export interface StandaloneOptions {
+  dataDir: string;
+  /** `address:port`; without it what the settings say. */
+  listen?: string;
+  configFile?: string[];
+  /** All drivers at once. */
+  drivers?: 'noop';
+  purge?: boolean;
+}
+
+export interface Standalone {
+  /** Such as `http://127.0.0.1:9876`. */
+  url: string;
+  dataDir: string;
+  /** Ends everything of this process; amphorae go on carrying traffic. */
+  stop(): Promise<void>;
+}
+
+/** What a user reads before the program ends with a failure; no stack. */
+export class StartError extends Error {}
+
+/** The command itself: runs until a signal ends it. Returns the exit code. */
+export async function runStandalone(options: StandaloneOptions): Promise<number> {
+  extendPath(process.env);
+  try {
+    if (options.purge) {
+      await purge(options);
+      return 0;
+    }
+    const signal = firstSignal();
+    const log = openLog(process.stderr, readStandaloneSettings(options).settings.DEFAULT.debug);
+    const running = await startStandalone(options, log);
+    process.stdout.write(
+      `Ottavia listens on ${running.url}; its data directory is ${running.dataDir}\n` +
+        `For a shell:         . ${join(running.dataDir, 'openrc')}\n` +
+        `For OpenStack tools: OS_CLIENT_CONFIG_FILE=${join(running.dataDir, 'clouds.yaml')} openstack --os-cloud ottavia loadbalancer list\n`,
+    );
+    log.info({ url: running.url, data_dir: running.dataDir }, 'ready');
+    log.info({ signal: await signal }, 'stopping; amphorae go on carrying traffic');
+    await running.stop();
+    log.info({}, 'stopped');
+    return 0;
+  } catch (error) {
+    process.stderr.write(`${describe(error, options.dataDir)}\n`);
+    return 1;
+  }
+}
+
+/** Starts a system on the data directory, the first time from nothing; a first start that fails leaves nothing behind. */
+export async function startStandalone(options: StandaloneOptions, log: Log): Promise<Standalone> {
+  const { settings, remarks } = readStandaloneSettings(options);
+  const problems = await findStartProblems({
+    settings,
+    dataDir: options.dataDir,
+    agentProgram: AGENT_PROGRAM,
+  });
+  // Who already runs there is told first: that its port is taken would only follow from it.
+  if (problems.length > 0) {
+    checkNotInUse(options.dataDir);
+    throw new StartError(problems.join('\n'));
+  }
+  for (const remark of remarks) log.warn({}, remark);
+  const directory = DataDirectory.open(options.dataDir);
+  const isFirst = directory.findSystemId() === undefined;
+  // Loaded late, so that everything above answers at once.
+  const { listSystemIds, purgeSystem } = await import('./purge.ts');
+  const { startSystem } = await import('./system.ts');
+  let systemId: string | undefined;
+  try {
+    const taken = await listSystemIds();
+    systemId = directory.findSystemId() ?? directory.makeSystemId(id => taken.has(id));
+    const system = await startSystem({ settings, directory, systemId, log, agentProgram: AGENT_PROGRAM });
+    return {
+      url: system.url,
+      dataDir: directory.path,
+      async stop() {
+        await system.stop();
+        directory.close();
+      },
+    };
+  } catch (error) {
+    if (!isFirst) directory.close();
+    else {
+      if (systemId !== undefined) await purgeSystem({ systemId, dataDir: directory.path, settings, log });
+      directory.undo();
+    }
+    throw error;
+  }
+}
+
+/** Removes everything that the system on the data directory ever made. */
+export async function purge(options: StandaloneOptions): Promise<void> {
+  const path = resolve(options.dataDir);
+  if (!existsSync(path) || !holdsSystem(path)) {
+    process.stdout.write(`Nothing to purge: ${path} holds no Ottavia system\n`);
+    return;
+  }
+  const { settings } = readStandaloneSettings(options);
+  const log = openLog(process.stderr, settings.DEFAULT.debug);
+  const directory = DataDirectory.open(path);
+  const { findSystemIdInDatabase, purgeSystem } = await import('./purge.ts');
+  try {
+    const systemId = directory.findSystemId() ?? (await findSystemIdInDatabase(directory.databaseUrl()));
+    if (systemId === undefined) {
+      throw new StartError(
+        `Cannot tell which namespaces and links belong to ${path}: both its system-id file and its database are gone. ` +
+          'Look for names that begin with `ottavia-` in `ip netns list`, put the five characters that follow into the file system-id there, and purge again',
+      );
+    }
+    await purgeSystem({ systemId, dataDir: path, settings, log });
+  } catch (error) {
+    directory.close();
+    throw error;
+  }
+  const left = directory.remove();
+  const kept = left.length > 0 ? `; kept what is not ours: ${left.join(', ')}` : '';
+  process.stdout.write(`Purged ${path}${kept}\n`);
+}
+
+export function readStandaloneSettings(options: StandaloneOptions): {
+  settings: Settings;
+  remarks: string[];
+} {
+  const files = (options.configFile ?? []).map(path => {
+    try {
+      return { path, text: readFileSync(path, 'utf8') };
+    } catch (cause) {
+      throw new StartError(`Cannot read configuration file ${path}: ${(cause as Error).message}`, { cause });
+    }
+  });
+  const listen = options.listen === undefined ? undefined : parseListen(options.listen);
+  return readSettings({
+    program: 'standalone',
+    files,
+    environment: process.env,
+    commandLine: {
+      'api_settings.bind_host': listen?.host,
+      'api_settings.bind_port': listen?.port,
+      'controller_worker.compute_driver': options.drivers,
+      'controller_worker.network_driver': options.drivers,
+      'controller_worker.amphora_driver': options.drivers,
+    },
+  });
+}
+
+/** `address:port`, `[v6]:port`, `:port` or a port alone. */
+export function parseListen(text: string): { host: string | undefined; port: string } {
+  const match = /^(?:\[([^\]]+)\]:|([^:[\]]*):)?(\d{1,5})$/.exec(text);
+  if (!match) {
+    throw new StartError(
+      `Cannot listen on ${text}: it must be address:port, such as 127.0.0.1:9876 or [::1]:9876`,
+    );
+  }
+  return { host: match[1] ?? (match[2] || undefined), port: match[3]! };
+}
+
+function checkNotInUse(dataDir: string): void {
+  if (!existsSync(join(dataDir, 'lock'))) return;
+  try {
+    DataDirectory.open(dataDir).close();
+  } catch (error) {
+    // Other problems of the directory stand in the list that is shown instead.
+    if (error instanceof DirectoryInUse) throw error;
+  }
+}
+
+/** The first SIGTERM or SIGINT; a second one of either ends the process at once. */
+function firstSignal(): Promise<NodeJS.Signals> {
+  const signals = ['SIGTERM', 'SIGINT'] as const;
+  return new Promise(done => {
+    const onSignal = (signal: NodeJS.Signals) => {
+      for (const each of signals) process.off(each, onSignal);
+      done(signal);
+    };
+    for (const each of signals) process.on(each, onSignal);
+  });
+}
+
+/** The sentence for a failure; what the disk says is put into words with a remedy. */
+export function describe(error: unknown, dataDir: string): string {
+  for (let e = error; e instanceof Error; e = e.cause) {
+    const { code, errcode } = e as NodeJS.ErrnoException & { errcode?: number };
+    if (code === 'ENOSPC' || errcode === 13)
+      return `Cannot write to data directory ${resolve(dataDir)}: the disk is full. Free some space and start again`;
+    if (code === 'EROFS' || errcode === 8)
+      return `Cannot write to data directory ${resolve(dataDir)}: it is read-only. Choose another with --data-dir`;
+  }
+  return errorChain(error);
+}

@@ -1,0 +1,164 @@
+/** What must be right before a standalone system makes anything: each problem one sentence with its remedy. */
+import { accessSync, constants, existsSync, readFileSync, statfsSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import { errorChain } from '../lib/errors.ts';
+import type { Settings } from './settings.ts';
+
+/** Programs of the host that amphorae in namespaces are made of, with the Debian package of each. */
+const PROGRAMS = [
+  ['haproxy', 'haproxy'],
+  ['keepalived', 'keepalived'],
+  ['ip', 'iproute2'],
+  ['nft', 'nftables'],
+  ['unshare', 'util-linux'],
+  ['nsenter', 'util-linux'],
+  ['setsid', 'util-linux'],
+  ['mount', 'mount'],
+] as const;
+
+/** The kernel's numbers of the capabilities that namespaces, mounts and links take. */
+const CAPABILITIES = [
+  ['CAP_NET_ADMIN', 12],
+  ['CAP_SYS_ADMIN', 21],
+] as const;
+
+/** Enough for the database, the logs and the roots of a few amphorae, each with a copy of the agent. */
+const MIN_FREE_BYTES = 32 * 1024 * 1024;
+
+export interface StartNeeds {
+  settings: Settings;
+  dataDir: string;
+  /** The agent as one file. */
+  agentProgram: string;
+}
+
+/** Looks at everything and makes nothing; returns all problems. */
+export async function findStartProblems(needs: StartNeeds): Promise<string[]> {
+  const { controller_worker: drivers, api_settings: api } = needs.settings;
+  const usesHost = drivers.compute_driver === 'namespace' || drivers.network_driver === 'bridge';
+  return [
+    ...findUnsupportedDrivers(needs.settings),
+    ...(usesHost
+      ? [...findMissingPrograms(), ...findMissingRights(), ...findMissingAgent(needs.agentProgram)]
+      : []),
+    ...findDirectoryProblems(needs.dataDir),
+    ...(await findPortProblem(api.bind_host, api.bind_port)),
+  ];
+}
+
+/** What only programs of their own can use has no meaning in one process yet. */
+function findUnsupportedDrivers({ controller_worker: drivers, api_settings: api }: Settings): string[] {
+  const problems: string[] = [];
+  if (drivers.compute_driver === 'nova' || drivers.network_driver === 'neutron')
+    problems.push(
+      'Cannot use Nova or Neutron from standalone: set compute_driver to namespace or noop, and network_driver to bridge or noop',
+    );
+  const kinds = [
+    drivers.compute_driver === 'noop',
+    drivers.network_driver === 'noop',
+    drivers.amphora_driver === 'noop',
+  ];
+  if (kinds.includes(true) && kinds.includes(false))
+    problems.push(
+      'Cannot mix noop with real drivers: compute_driver, network_driver and amphora_driver must all be noop, or none; --drivers noop sets all three',
+    );
+  if (api.auth_strategy === 'keystone')
+    problems.push('Cannot use a Keystone from standalone: set auth_strategy to standalone or noauth');
+  return problems;
+}
+
+function findMissingPrograms(): string[] {
+  const missing = PROGRAMS.filter(([program]) => !findProgram(program));
+  if (missing.length === 0) return [];
+  const packages = [...new Set(missing.map(([, name]) => name))].join(' ');
+  const names = missing.map(([program]) => program).join(', ');
+  return [
+    `Cannot find ${names} on this machine. Install with: apt-get install -y --no-install-recommends ${packages}`,
+  ];
+}
+
+/** Some shells of ordinary users, and some service managers, leave these out; the agent always looks there. */
+const SYSTEM_DIRECTORIES = ['/usr/sbin', '/sbin', '/usr/bin', '/bin'];
+
+function findProgram(name: string): string | undefined {
+  const directories = [...(process.env.PATH ?? '').split(delimiter), ...SYSTEM_DIRECTORIES];
+  return directories.map(directory => join(directory, name)).find(isExecutable);
+}
+
+/** Makes sure that programs are found where the checks found them. */
+export function extendPath(environment: NodeJS.ProcessEnv): void {
+  const present = (environment.PATH ?? '').split(delimiter).filter(directory => directory !== '');
+  environment.PATH = [...new Set([...present, ...SYSTEM_DIRECTORIES])].join(delimiter);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    // Absent and forbidden are the same here: it cannot be run.
+    return false;
+  }
+}
+
+function findMissingRights(): string[] {
+  const remedy = 'Run it as root (sudo), or try it without amphorae: ottavia standalone --drivers noop';
+  if (process.getuid?.() !== 0) return [`Cannot make network namespaces: only root can. ${remedy}`];
+  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+  const missing = CAPABILITIES.filter(
+    ([, bit]) => effective && ((BigInt(`0x${effective}`) >> BigInt(bit)) & 1n) === 0n,
+  );
+  if (missing.length === 0) return [];
+  const names = missing.map(([name]) => name).join(' and ');
+  return [
+    `Cannot make network namespaces: this root lacks ${names}. In a container, start it with --privileged; else: ottavia standalone --drivers noop`,
+  ];
+}
+
+function findMissingAgent(agentProgram: string): string[] {
+  return existsSync(agentProgram)
+    ? []
+    : [`Cannot find the agent ${agentProgram}: it is not built. Build it with: npm run setup`];
+}
+
+function findDirectoryProblems(given: string): string[] {
+  const path = resolve(given);
+  let existing = path;
+  while (!existsSync(existing)) existing = dirname(existing);
+  if (!statSync(existing).isDirectory())
+    return [`Cannot use data directory ${path}: ${existing} is a file. Choose another with --data-dir`];
+  try {
+    accessSync(existing, constants.W_OK | constants.X_OK);
+  } catch {
+    return [
+      `Cannot write to data directory ${path}: ${existing} is not writable. Choose another with --data-dir`,
+    ];
+  }
+  const { bavail, bsize } = statfsSync(existing);
+  const free = bavail * bsize;
+  if (free >= MIN_FREE_BYTES) return [];
+  const megabytes = (bytes: number) => Math.floor(bytes / 1024 / 1024);
+  return [
+    `Cannot use data directory ${path}: the disk is full (${megabytes(free)} MB free, ${megabytes(MIN_FREE_BYTES)} MB are needed). ` +
+      'Free some space, or choose another directory with --data-dir',
+  ];
+}
+
+function findPortProblem(host: string, port: number): Promise<string[]> {
+  if (port === 0) return Promise.resolve([]);
+  return new Promise(done => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const where = `${host}:${port}`;
+      const sentences: Record<string, string> = {
+        EADDRINUSE: `Cannot listen on ${where}: another program does. Stop it, or choose another port with --listen`,
+        EADDRNOTAVAIL: `Cannot listen on ${where}: this machine does not have the address. Choose another with --listen`,
+        EACCES: `Cannot listen on ${where}: ports below 1024 are for root. Choose another port with --listen`,
+        ENOTFOUND: `Cannot listen on ${where}: there is no such host. Choose another with --listen`,
+      };
+      done([sentences[error.code ?? ''] ?? `Cannot listen on ${where}: ${errorChain(error)}`]);
+    });
+    server.listen({ host, port, exclusive: true }, () => server.close(() => done([])));
+  });
+}

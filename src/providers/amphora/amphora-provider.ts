@@ -1,0 +1,124 @@
+/** THE SCRIPT of the amphora provider: what a load balancer needs, from top to bottom. */
+
+import { renderHaproxyConfig } from '../../dataplane/haproxy/render.ts';
+import { insertAmphora, settleAmphoraDeleted } from '../../db/amphorae.ts';
+import { listMemberPorts } from '../../db/member-ports.ts';
+import { type Amphora, type AmphoraRole, instanceName, vrrpPortName } from '../../model/amphora.ts';
+import { LISTENER_PROTOCOLS } from '../../model/listener.ts';
+import { LB_ALGORITHMS, POOL_PROTOCOLS } from '../../model/pool.ts';
+import type { Pass, PassResult, Provider } from '../provider.ts';
+import { ensureAgent } from './instance.ts';
+import { type AgentFacts, type AmphoraPass, type AmphoraProviderParts, NotYet, step } from './parts.ts';
+import { planAmphorae } from './plan.ts';
+import { ensureMemberNetworks, ensureVipPlugged, releaseMemberNetworks, releaseMemberPort } from './plug.ts';
+import { ensureVip, releaseVip } from './vip.ts';
+
+export class AmphoraProvider implements Provider {
+  readonly name = 'amphora';
+  readonly description =
+    'Load balancers in amphorae: instances that run haproxy and keepalived beside an agent.';
+  readonly supports = {
+    // Source: contract api.md 17.5.
+    lb_algorithms: LB_ALGORITHMS.filter(a => a !== 'SOURCE_IP_PORT'),
+    // The others need termination, LVS or metrics, which the renderers do not have yet.
+    listener_protocols: LISTENER_PROTOCOLS.filter(p => ['HTTP', 'HTTPS', 'TCP'].includes(p)),
+    pool_protocols: POOL_PROTOCOLS.filter(p => !['UDP', 'SCTP'].includes(p)),
+    flavor_capabilities: [],
+    availability_zone_capabilities: [],
+  };
+  readonly #parts: AmphoraProviderParts;
+  readonly #facts = new Map<string, AgentFacts>();
+
+  constructor(parts: AmphoraProviderParts) {
+    this.#parts = parts;
+  }
+
+  async reconcile(pass: Pass): Promise<PassResult> {
+    return this.#run(pass, async own => {
+      await ensureVip(own);
+      const plan = planAmphorae(own.graph);
+      const wanted = [...plan.keep];
+      for (const role of plan.build) wanted.push({ amphora: await insertRow(own, role), role });
+      await all(wanted.map(({ amphora, role }) => serve(own, amphora, role)));
+      await all(plan.release.map(amphora => release(own, amphora)));
+    });
+  }
+
+  async remove(pass: Pass): Promise<PassResult> {
+    return this.#run(pass, async own => {
+      await all(own.graph.amphorae.map(amphora => release(own, amphora)));
+      await releaseVip(own);
+    });
+  }
+
+  async #run(pass: Pass, script: (pass: AmphoraPass) => Promise<void>): Promise<PassResult> {
+    try {
+      await script({ ...pass, parts: this.#parts, facts: this.#facts });
+      return { done: true };
+    } catch (error) {
+      // Waiting is no failure: the worker looks again without counting an attempt.
+      if (error instanceof NotYet)
+        return { done: false, waiting_for: error.message, again_after_ms: error.againAfterMs };
+      throw error;
+    }
+  }
+}
+
+function insertRow(pass: AmphoraPass, role: AmphoraRole): Promise<Amphora> {
+  const { db, clock } = pass.parts;
+  return step(pass, 'insert amphora', pass.lease.loadbalancer_id, () =>
+    insertAmphora(db, pass.lease, role, clock.now()),
+  );
+}
+
+/** Makes one amphora serve the graph: agent, interfaces, configuration. */
+async function serve(pass: AmphoraPass, amphora: Amphora, role: AmphoraRole): Promise<void> {
+  const facts = await ensureAgent(pass, amphora, role);
+  try {
+    await ensureVipPlugged(pass, amphora);
+    await ensureMemberNetworks(pass, amphora);
+    const config = {
+      load_balancer_id: pass.graph.load_balancer.id,
+      haproxy_cfg: renderHaproxyConfig(pass.graph, {
+        amphora,
+        haproxyVersion: facts.info.haproxy_version,
+        details: facts.details,
+        settings: pass.parts.settings.haproxy,
+      }),
+      certificates: [],
+      keepalived_conf: null,
+    };
+    await step(pass, 'apply configuration', amphora.id, () => pass.parts.amphora.apply(amphora, config));
+    await releaseMemberNetworks(pass, amphora);
+  } catch (error) {
+    // The next pass asks the agent again, and the compute driver about the instance, before it relies on either.
+    pass.facts.delete(amphora.id);
+    throw error;
+  }
+}
+
+/** World first, then the row. Found by our own names, so that what a crash left unnoted goes too. */
+async function release(pass: AmphoraPass, amphora: Amphora): Promise<void> {
+  const { compute, network, db, clock } = pass.parts;
+  await step(pass, 'delete instance', amphora.id, () => compute.deleteInstance(instanceName(amphora.id)));
+  for (const { network_id } of await listMemberPorts(db, amphora.id)) {
+    await releaseMemberPort(pass, amphora, network_id);
+  }
+  await step(pass, 'release VRRP port', amphora.id, () => network.deletePort(vrrpPortName(amphora.id)));
+  await step(pass, 'settle amphora', amphora.id, () =>
+    settleAmphoraDeleted(db, pass.lease, amphora.id, clock.now()),
+  );
+  pass.facts.delete(amphora.id);
+}
+
+/** Lets all of them end before one failure is told, so that a dead amphora does not keep the others from serving. */
+async function all(promises: Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(promises);
+  const errors = results.filter(r => r.status === 'rejected').map(r => r.reason);
+  throwFirst(errors.filter(e => !(e instanceof NotYet)));
+  throwFirst(errors);
+}
+
+function throwFirst(errors: unknown[]): void {
+  if (errors.length > 0) throw errors[0];
+}

@@ -1,0 +1,59 @@
+/** The VIP's port: there before anything is built on it, gone after everything else. */
+import { setVip } from '../../db/vip.ts';
+import { TerminalError } from '../../lib/errors.ts';
+import { vipPortName } from '../../model/load-balancer.ts';
+import { type AmphoraPass, step } from './parts.ts';
+
+/** Ensures the port and completes the VIP's fields in the row and in the pass's graph. */
+export async function ensureVip(pass: AmphoraPass): Promise<void> {
+  const lb = pass.graph.load_balancer;
+  const { network, db } = pass.parts;
+  if (!lb.vip_port_owned) {
+    const port = lb.vip_port_id ? await network.findPort(lb.vip_port_id) : undefined;
+    if (!port)
+      throw new TerminalError(
+        `Cannot serve load balancer ${lb.id}: its VIP port ${lb.vip_port_id} does not exist any more`,
+      );
+    return;
+  }
+  if (!lb.vip_network_id || !lb.vip_subnet_id)
+    throw new TerminalError(`Cannot create the VIP of load balancer ${lb.id}: its row names no subnet`);
+  const spec = {
+    name: vipPortName(lb.id),
+    network_id: lb.vip_network_id,
+    project_id: lb.project_id,
+    device_id: `lb-${lb.id}`,
+    fixed_ips: [
+      { subnet_id: lb.vip_subnet_id, ip_address: lb.vip_address },
+      ...lb.additional_vips.map(({ subnet_id, ip_address }) => ({ subnet_id, ip_address })),
+    ],
+  };
+  const port = await step(pass, 'ensure VIP port', lb.id, () => network.ensurePort(spec));
+  const addressIn = (subnetId: string) =>
+    port.fixed_ips.find(ip => ip.subnet_id === subnetId)?.ip_address ?? null;
+  const vip = {
+    vip_port_id: port.id,
+    vip_address: addressIn(lb.vip_subnet_id),
+    additional_vips: lb.additional_vips.map(v => ({
+      subnet_id: v.subnet_id,
+      ip_address: addressIn(v.subnet_id),
+      port_id: port.id,
+    })),
+  };
+  const known = {
+    vip_port_id: lb.vip_port_id,
+    vip_address: lb.vip_address,
+    additional_vips: lb.additional_vips,
+  };
+  if (JSON.stringify(vip) !== JSON.stringify(known)) {
+    await step(pass, 'store VIP', lb.id, () => setVip(db, pass.lease, vip));
+    Object.assign(lb, vip);
+  }
+}
+
+/** Releases the VIP's port; one that the user brought stays. */
+export async function releaseVip(pass: AmphoraPass): Promise<void> {
+  const lb = pass.graph.load_balancer;
+  if (!lb.vip_port_owned) return;
+  await step(pass, 'release VIP port', lb.id, () => pass.parts.network.deletePort(vipPortName(lb.id)));
+}

@@ -1,0 +1,142 @@
+import { expect, test } from 'vitest';
+import { changeLoadBalancer, markLoadBalancerDeleted } from '../db/change.ts';
+import type { Db } from '../db/schema.ts';
+import { givenDatabase, givenLoadBalancer } from '../db/testing.ts';
+import { systemClock } from '../lib/clock.ts';
+import { silentLog } from '../lib/log.ts';
+import { NoopProvider } from '../providers/noop-provider.ts';
+import type { Pass, PassResult, Provider } from '../providers/provider.ts';
+import { InProcessQueue } from '../queue/in-process.ts';
+import { Worker } from './worker.ts';
+
+/** A provider whose passes a test holds up and looks at. */
+class WatchedProvider extends NoopProvider implements Provider {
+  running = 0;
+  mostAtOnce = 0;
+  generations: number[] = [];
+  behave: (pass: Pass) => Promise<PassResult> = async () => ({ done: true });
+
+  override async reconcile(pass?: Pass): Promise<PassResult> {
+    this.generations.push(pass!.graph.load_balancer.generation);
+    this.mostAtOnce = Math.max(this.mostAtOnce, ++this.running);
+    try {
+      return await this.behave(pass!);
+    } finally {
+      this.running--;
+    }
+  }
+}
+
+async function givenWorker(db: Db, concurrency = 4) {
+  const provider = new WatchedProvider();
+  const queue = new InProcessQueue();
+  const worker = new Worker({
+    db,
+    queue,
+    providers: new Map([['amphora', { provider }]]),
+    clock: systemClock,
+    log: silentLog,
+    owner: 'test',
+    leaseTtlMs: 10_000,
+    patienceMs: 0,
+    concurrency,
+    sweepIntervalMs: 10,
+  });
+  worker.start();
+  return { provider, queue, worker, [Symbol.asyncDispose]: () => worker.stop() };
+}
+
+const statusOf = async (db: Db, id: string) =>
+  (await db.selectFrom('load_balancer').selectAll().where('id', '=', id).executeTakeFirstOrThrow())
+    .provisioning_status;
+
+const becomes = (db: Db, id: string, status: string) =>
+  expect.poll(() => statusOf(db, id), { timeout: 5000 }).toBe(status);
+
+test('a worker finds work that no nudge announced', async () => {
+  await using db = await givenDatabase();
+  await using _ = await givenWorker(db);
+  const id = await givenLoadBalancer(db);
+  await becomes(db, id, 'ACTIVE');
+});
+
+test('writes during a pass are coalesced into one more pass, and none is lost', async () => {
+  await using db = await givenDatabase();
+  const id = await givenLoadBalancer(db);
+  const gate = Promise.withResolvers<void>();
+  await using system = await givenWorker(db);
+  system.provider.behave = () => gate.promise.then(() => ({ done: true }));
+  await expect.poll(() => system.provider.running).toBe(1);
+  for (let i = 0; i < 5; i++) {
+    await changeLoadBalancer(db, id, { nowMs: Date.now() }, async () => {});
+    await system.queue.notify(id);
+  }
+  gate.resolve();
+  await becomes(db, id, 'ACTIVE');
+  expect(system.provider.generations).toEqual([1, 6]);
+  expect(system.provider.mostAtOnce).toBe(1);
+});
+
+test('no more load balancers than the concurrency are worked on at once', async () => {
+  await using db = await givenDatabase();
+  const ids = [];
+  for (let i = 0; i < 6; i++) ids.push(await givenLoadBalancer(db));
+  await using system = await givenWorker(db, 2);
+  system.provider.behave = () => new Promise(resolve => setImmediate(() => resolve({ done: true })));
+  for (const id of ids) await becomes(db, id, 'ACTIVE');
+  expect(system.provider.mostAtOnce).toBe(2);
+});
+
+test('a failure is shown as ERROR with its reason, and the next success ends it', async () => {
+  await using db = await givenDatabase();
+  const id = await givenLoadBalancer(db);
+  await using system = await givenWorker(db);
+  let away = true;
+  system.provider.behave = async () => {
+    if (away) throw new Error('No valid host was found');
+    return { done: true };
+  };
+  await becomes(db, id, 'ERROR');
+  const row = await db
+    .selectFrom('load_balancer')
+    .select('error_reason')
+    .where('id', '=', id)
+    .executeTakeFirstOrThrow();
+  expect(row.error_reason).toBe('No valid host was found');
+  away = false;
+  await becomes(db, id, 'ACTIVE');
+});
+
+test('a pass that must wait is looked at again without counting as a failure', async () => {
+  await using db = await givenDatabase();
+  const id = await givenLoadBalancer(db);
+  await using system = await givenWorker(db);
+  let looks = 0;
+  system.provider.behave = async () =>
+    ++looks < 3 ? { done: false, waiting_for: 'an instance', again_after_ms: 5 } : { done: true };
+  await becomes(db, id, 'ACTIVE');
+  const passes = await db.selectFrom('pass').select('outcome').orderBy('started_at_ms').execute();
+  expect(passes.map(p => p.outcome)).toEqual(['waiting', 'waiting', 'done']);
+});
+
+test('a deletion is carried out, and leaves a row that is DELETED', async () => {
+  await using db = await givenDatabase();
+  const id = await givenLoadBalancer(db);
+  await using _ = await givenWorker(db);
+  await becomes(db, id, 'ACTIVE');
+  await markLoadBalancerDeleted(db, id, { nowMs: Date.now() }, async () => {});
+  await becomes(db, id, 'DELETED');
+});
+
+test('a worker that stops during a pass gives the lease back, and the next worker finishes', async () => {
+  await using db = await givenDatabase();
+  const id = await givenLoadBalancer(db);
+  {
+    await using system = await givenWorker(db);
+    system.provider.behave = ({ signal }) =>
+      new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    await expect.poll(() => system.provider.running).toBe(1);
+  }
+  await using _ = await givenWorker(db);
+  await becomes(db, id, 'ACTIVE');
+});

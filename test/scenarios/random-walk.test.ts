@@ -1,0 +1,207 @@
+/** Several clients change load balancers at random while workers reconcile; at the end the world must equal a fresh build. */
+import { expect, test } from 'vitest';
+import { openDatabase } from '../../src/db/open.ts';
+import { NoopCloud } from '../../src/drivers/noop-cloud.ts';
+import { randomFrom, seededRandom } from './random.ts';
+import {
+  freshBuild,
+  leftovers,
+  outsideOf,
+  SteppedClock,
+  SystemProcess,
+  servedWorld,
+  unsettledRows,
+} from './world.ts';
+
+const OPERATIONS = Number(process.env.OTTAVIA_WALK_OPERATIONS ?? 1500);
+const SEED = Number(process.env.OTTAVIA_WALK_SEED ?? Date.now() % 1_000_000);
+const CLIENTS = 4;
+
+const SUBNETS = ['10000000-0000-4000-8000-000000000000', '20000000-0000-4000-8000-000000000000', null];
+
+test(`random changes by ${CLIENTS} clients with two workers lead to the world that a fresh build gives (seed ${SEED})`, async () => {
+  const cloud = new NoopCloud();
+  const db = await openDatabase('sqlite://');
+  const clock = new SteppedClock();
+  const outside = outsideOf(db, cloud);
+  const system = new SystemProcess(outside, clock, 'one');
+  const other = new SystemProcess(outside, clock, 'two');
+  const statuses = new Map<number, number>();
+  let walking = true;
+  const work = async (worker: SystemProcess) => {
+    while (walking) {
+      await worker.passOverAll();
+      await new Promise(setImmediate);
+    }
+  };
+  const walk = async (client: number) => {
+    const random = seededRandom(SEED * CLIENTS + client);
+    for (let i = 0; i < OPERATIONS / CLIENTS; i++) {
+      const status = await randomOperation(system, random);
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+    }
+  };
+  try {
+    const workers = [work(system), work(other)];
+    await Promise.all(Array.from({ length: CLIENTS }, (_, client) => walk(client)));
+    walking = false;
+    await Promise.all(workers);
+    await system.drain();
+    expect(await unsettledRows(db)).toEqual([]);
+    expect(await servedWorld(db, cloud)).toEqual(await freshBuild(db));
+    const counts = [...statuses]
+      .sort()
+      .map(([status, count]) => `${count} × ${status}`)
+      .join(', ');
+    console.log(`random walk: seed ${SEED}, ${OPERATIONS} operations: ${counts}`);
+    // A walk that was refused everything would prove nothing.
+    expect((statuses.get(201) ?? 0) + (statuses.get(200) ?? 0)).toBeGreaterThan(OPERATIONS / 4);
+    expect([...statuses.keys()].filter(status => status >= 500)).toEqual([]);
+    const { body } = await system.request('GET', '/loadbalancers');
+    for (const { id } of body.loadbalancers)
+      await system.request('DELETE', `/loadbalancers/${id}?cascade=true`);
+    await system.drain();
+    expect(await leftovers(db, cloud)).toEqual([]);
+  } finally {
+    walking = false;
+    await system.api.close();
+    await other.api.close();
+    await db.destroy();
+  }
+}, 300_000);
+
+/** One request of a client that sees the world through lists only, and so is often late; returns the status code. */
+async function randomOperation(system: SystemProcess, random: () => number): Promise<number> {
+  const pick = async (path: string): Promise<string> => {
+    const { body } = await system.request('GET', path);
+    const items = (Object.values(body ?? {})[0] ?? []) as { id: string }[];
+    return items.length > 0 ? randomFrom(random, items).id : '00000000-0000-4000-8000-00000000dead';
+  };
+  const number = (below: number) => Math.floor(random() * below);
+  const OPERATION: [weight: number, run: () => Promise<{ status: number }>][] = [
+    [
+      number(8) === 0 ? 1 : 0.2,
+      () =>
+        system.request('POST', '/loadbalancers', {
+          loadbalancer: { name: `lb${number(9)}`, vip_subnet_id: SUBNETS[0], project_id: 'p' },
+        }),
+    ],
+    [
+      1,
+      async () =>
+        system.request('PUT', `/loadbalancers/${await pick('/loadbalancers')}`, {
+          loadbalancer: { admin_state_up: number(4) > 0 },
+        }),
+    ],
+    [
+      0.15,
+      async () => system.request('DELETE', `/loadbalancers/${await pick('/loadbalancers')}?cascade=true`),
+    ],
+    [
+      2,
+      async () =>
+        system.request('POST', '/listeners', {
+          listener: {
+            name: `l${number(99)}`,
+            loadbalancer_id: await pick('/loadbalancers'),
+            protocol: randomFrom(random, ['HTTP', 'TCP', 'HTTPS']),
+            protocol_port: 80 + number(6),
+          },
+        }),
+    ],
+    [
+      1,
+      async () =>
+        system.request('PUT', `/listeners/${await pick('/listeners')}`, {
+          listener: { connection_limit: number(100), admin_state_up: number(4) > 0 },
+        }),
+    ],
+    [
+      1,
+      async () =>
+        system.request('PUT', `/listeners/${await pick('/listeners')}`, {
+          listener: { default_pool_id: number(3) > 0 ? await pick('/pools') : null },
+        }),
+    ],
+    [0.7, async () => system.request('DELETE', `/listeners/${await pick('/listeners')}`)],
+    [
+      2,
+      async () =>
+        system.request('POST', '/pools', {
+          pool: {
+            name: `p${number(99)}`,
+            ...(number(2) > 0
+              ? { listener_id: await pick('/listeners') }
+              : { loadbalancer_id: await pick('/loadbalancers') }),
+            protocol: randomFrom(random, ['HTTP', 'TCP', 'PROXY']),
+            lb_algorithm: randomFrom(random, ['ROUND_ROBIN', 'LEAST_CONNECTIONS', 'SOURCE_IP']),
+          },
+        }),
+    ],
+    [
+      1,
+      async () =>
+        system.request('PUT', `/pools/${await pick('/pools')}`, { pool: { admin_state_up: number(4) > 0 } }),
+    ],
+    [0.5, async () => system.request('DELETE', `/pools/${await pick('/pools')}`)],
+    [
+      4,
+      async () =>
+        system.request('POST', `/pools/${await pick('/pools')}/members`, {
+          member: {
+            name: `m${number(99)}`,
+            address: `192.0.2.${1 + number(9)}`,
+            protocol_port: 80,
+            subnet_id: randomFrom(random, SUBNETS),
+          },
+        }),
+    ],
+    [
+      2,
+      async () => {
+        const pool = await pick('/pools');
+        return system.request('PUT', `/pools/${pool}/members/${await pick(`/pools/${pool}/members`)}`, {
+          member: { weight: number(5) },
+        });
+      },
+    ],
+    [
+      1,
+      async () => {
+        const pool = await pick('/pools');
+        return system.request('DELETE', `/pools/${pool}/members/${await pick(`/pools/${pool}/members`)}`);
+      },
+    ],
+    [
+      1,
+      async () =>
+        system.request('PUT', `/pools/${await pick('/pools')}/members`, {
+          members: Array.from({ length: number(4) }, (_, i) => ({
+            address: `192.0.2.${20 + i}`,
+            protocol_port: 80 + number(2),
+          })),
+        }),
+    ],
+    [
+      1,
+      async () =>
+        system.request('POST', '/healthmonitors', {
+          healthmonitor: {
+            pool_id: await pick('/pools'),
+            type: randomFrom(random, ['HTTP', 'TCP', 'PING']),
+            delay: 1,
+            timeout: 1,
+            max_retries: 2,
+          },
+        }),
+    ],
+    [0.5, async () => system.request('DELETE', `/healthmonitors/${await pick('/healthmonitors')}`)],
+  ];
+  const total = OPERATION.reduce((sum, [weight]) => sum + weight, 0);
+  let at = random() * total;
+  for (const [weight, run] of OPERATION) {
+    at -= weight;
+    if (at <= 0) return (await run()).status;
+  }
+  return (await OPERATION[0]![1]()).status;
+}

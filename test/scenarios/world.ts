@@ -1,0 +1,271 @@
+/** A whole system on noop drivers and a database in memory, driven by hand: API, worker and a clock that tests step. */
+import type { FastifyInstance } from 'fastify';
+import { buildApi } from '../../src/api/server.ts';
+import { DEFAULT_API_SETTINGS } from '../../src/api/settings.ts';
+import { DEFAULT_HAPROXY_SETTINGS } from '../../src/dataplane/haproxy/context.ts';
+import { loadGraph } from '../../src/db/graph.ts';
+import { loadBalancersOwingWork } from '../../src/db/lease.ts';
+import { openDatabase } from '../../src/db/open.ts';
+import type { Db } from '../../src/db/schema.ts';
+import { NoopAmphora } from '../../src/drivers/amphora/noop.ts';
+import type { CertificateAuthority } from '../../src/drivers/certificates/authority.ts';
+import { NoopCompute } from '../../src/drivers/compute/noop.ts';
+import { NoopNetwork } from '../../src/drivers/network/noop.ts';
+import { NoopCloud } from '../../src/drivers/noop-cloud.ts';
+import type { Clock } from '../../src/lib/clock.ts';
+import { silentLog } from '../../src/lib/log.ts';
+import { Secret } from '../../src/lib/secret.ts';
+import { type Amphora, instanceName, memberPortName, vrrpPortName } from '../../src/model/amphora.ts';
+import { vipPortName } from '../../src/model/load-balancer.ts';
+import { AmphoraProvider } from '../../src/providers/amphora/amphora-provider.ts';
+import { type PassParts, runPass } from '../../src/worker/pass.ts';
+
+/** Time passes only when a test says so; sleepers wait for that. */
+export class SteppedClock implements Clock {
+  #nowMs = Date.parse('2026-01-01T00:00:00Z');
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  sleep(_ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((_, reject) => {
+      if (signal?.aborted) reject(signal.reason);
+      signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+    });
+  }
+
+  step(ms: number): void {
+    this.#nowMs += ms;
+  }
+}
+
+/** The parts through which a system touches anything outside itself; a test may put something in between. */
+export interface Outside {
+  db: Db;
+  compute: NoopCompute;
+  network: NoopNetwork;
+  amphora: NoopAmphora;
+  authority: CertificateAuthority;
+}
+
+export function outsideOf(db: Db, cloud: NoopCloud): Outside {
+  return {
+    db,
+    compute: new NoopCompute(cloud),
+    network: new NoopNetwork(cloud),
+    amphora: new NoopAmphora(cloud),
+    authority: {
+      issueAgentCertificate: async id => ({
+        pem: new Secret(`certificate of ${id}`),
+        expires_at: '2027-01-01T00:00:00.000000',
+      }),
+      clientCa: async () => 'client CA',
+      controllerCredentials: async () => ({ certificate: '', key: new Secret(''), serverCa: '' }),
+    },
+  };
+}
+
+export const LEASE_TTL_MS = 30_000;
+
+/** One process of the system: an API and a worker over the same outside. */
+export class SystemProcess {
+  readonly api: FastifyInstance;
+  readonly #worker: PassParts;
+  readonly #clock: SteppedClock;
+  readonly #stop = new AbortController();
+
+  constructor(outside: Outside, clock: SteppedClock, owner: string) {
+    this.#clock = clock;
+    const provider = new AmphoraProvider({
+      ...outside,
+      clock,
+      log: silentLog,
+      agentConfig: amphora => `amphora_id = ${amphora.id}`,
+      settings: {
+        haproxy: DEFAULT_HAPROXY_SETTINGS,
+        bootNetworks: ['00000000-0000-4000-8000-0000000000aa'],
+        agentWaitMs: 0,
+        agentPollMs: 1,
+        bootLimitMs: 600_000,
+      },
+    });
+    const providers = new Map([['amphora', { provider, network: outside.network }]]);
+    this.#worker = {
+      db: outside.db,
+      providers,
+      clock,
+      log: silentLog,
+      owner,
+      leaseTtlMs: LEASE_TTL_MS,
+      patienceMs: 60_000,
+    };
+    this.api = buildApi({
+      db: outside.db,
+      providers,
+      clock,
+      log: silentLog,
+      queue: { notify: async () => {}, consume: () => () => {} },
+      settings: DEFAULT_API_SETTINGS,
+      authenticate: async () => ({ user_id: 'u', project_id: 'p', roles: ['admin'], is_admin: true }),
+    });
+  }
+
+  /** One request; every one takes a millisecond, so that rows have an order. */
+  async request(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: object) {
+    this.#clock.step(1);
+    const url = `/v2.0/lbaas${path}`;
+    const answer = await this.api.inject({ method, url, ...(body ? { payload: body } : {}) });
+    return { status: answer.statusCode, body: answer.body === '' ? undefined : answer.json() };
+  }
+
+  /** Works like a worker until nothing is owed, stepping the clock over leases and back-off. */
+  async drain(): Promise<void> {
+    for (let round = 0; round < 500; round++) {
+      const owing = await loadBalancersOwingWork(this.#worker.db, Number.MAX_SAFE_INTEGER / 2, 1000);
+      if (owing.length === 0) return;
+      for (const id of owing) await runPass(this.#worker, id, this.#stop.signal);
+      this.#clock.step(LEASE_TTL_MS / 10);
+    }
+    throw new Error('Work is still owed after 500 rounds');
+  }
+
+  /** One pass for each load balancer that owes work now, all at the same time. */
+  async passOverAll(): Promise<void> {
+    const owing = await loadBalancersOwingWork(this.#worker.db, this.#clock.now(), 1000);
+    await Promise.all(owing.map(id => runPass(this.#worker, id, this.#stop.signal)));
+  }
+}
+
+/**
+ * What the cloud does for each load balancer that is alive, with everything that another build would choose
+ * differently (an amphora's id and its addresses) under a name of its own. Fails on anything no row owns.
+ */
+export async function servedWorld(db: Db, cloud: NoopCloud): Promise<unknown[]> {
+  const alive = await db
+    .selectFrom('load_balancer')
+    .select('id')
+    .where('provisioning_status', '<>', 'DELETED')
+    .orderBy('id')
+    .execute();
+  const owned = new Set<string>();
+  const served: unknown[] = [];
+  for (const { id } of alive) {
+    const graph = (await loadGraph(db, id))!;
+    const { name, fixed_ips } = take(cloud.ports, vipPortName(id), owned);
+    const amphorae = graph.amphorae.toSorted((a, b) => (a.role! < b.role! ? -1 : 1));
+    served.push({ vip: { name, fixed_ips }, amphorae: amphorae.map(a => servedAmphora(a, cloud, owned)) });
+  }
+  for (const name of [...cloud.ports.keys(), ...cloud.instances.keys()]) {
+    if (!owned.has(name)) throw new Error(`Nobody owns ${name}`);
+  }
+  return served;
+}
+
+function servedAmphora(amphora: Amphora, cloud: NoopCloud, owned: Set<string>): unknown {
+  const { agent, networks, files } = take(cloud.instances, instanceName(amphora.id), owned);
+  const vrrpPort = take(cloud.ports, vrrpPortName(amphora.id), owned);
+  const memberPorts = [...cloud.ports.values()]
+    .filter(port => port.name.startsWith(memberPortName(amphora.id, '')))
+    .toSorted((a, b) => (a.network_id < b.network_id ? -1 : 1));
+  for (const port of memberPorts) owned.add(port.name);
+  const { role, status } = amphora;
+  const plugged = memberPorts.map(port => agent.networks.get(port.mac_address));
+  const { allowed_addresses } = vrrpPort;
+  const picture = {
+    role,
+    status,
+    networks,
+    files: [...files.keys()],
+    allowed_addresses,
+    vips: [...agent.vips],
+    plugged,
+    config: agent.config,
+  };
+  let text = JSON.stringify(picture);
+  const rename = (found: string | null | undefined, to: string) => {
+    if (found) text = text.replaceAll(found, to);
+  };
+  rename(amphora.id, 'AMPHORA');
+  [vrrpPort, ...memberPorts].forEach((port, i) => {
+    rename(port.id, `PORT ${i}`);
+    rename(port.mac_address, `MAC ${i}`);
+    for (const ip of port.fixed_ips) rename(`"${ip.ip_address}"`, `"ADDRESS ${i}"`);
+  });
+  return JSON.parse(text);
+}
+
+function take<T>(things: Map<string, T>, name: string, owned: Set<string>): T {
+  const thing = things.get(name);
+  if (!thing) throw new Error(`There is no ${name}`);
+  owned.add(name);
+  return thing;
+}
+
+/** The same rows, built from nothing by a worker that nobody disturbs: what any other history must have led to. */
+export async function freshBuild(db: Db): Promise<unknown[]> {
+  const fresh = await openDatabase('sqlite://');
+  const cloud = new NoopCloud();
+  const system = new SystemProcess(outsideOf(fresh, cloud), new SteppedClock(), 'fresh');
+  try {
+    for (const table of ['load_balancer', 'pool', 'listener', 'member', 'health_monitor', 'lease'] as const) {
+      const rows = await db
+        .selectFrom(table as 'pool')
+        .selectAll()
+        .execute();
+      for (const row of rows)
+        await fresh
+          .insertInto(table as 'pool')
+          .values(row)
+          .execute();
+    }
+    await fresh.updateTable('load_balancer').set({ settled_generation: 0 }).execute();
+    await system.drain();
+    return await servedWorld(fresh, cloud);
+  } finally {
+    await system.api.close();
+    await fresh.destroy();
+  }
+}
+
+/** Every row that is not settled, as `table id status`; empty when all is well. */
+export async function unsettledRows(db: Db): Promise<string[]> {
+  const unsettled: string[] = [];
+  for (const table of ['load_balancer', 'listener', 'pool', 'member', 'health_monitor'] as const) {
+    const rows = await db
+      .selectFrom(table as 'load_balancer')
+      .select(['id', 'provisioning_status'])
+      .where('provisioning_status', 'not in', ['ACTIVE', 'DELETED'])
+      .execute();
+    for (const row of rows) unsettled.push(`${table} ${row.id} ${row.provisioning_status}`);
+  }
+  const amphorae = await db
+    .selectFrom('amphora')
+    .select(['id', 'status'])
+    .where('status', 'not in', ['ALLOCATED', 'DELETED'])
+    .execute();
+  for (const row of amphorae) unsettled.push(`amphora ${row.id} ${row.status}`);
+  return unsettled;
+}
+
+/** Rows and things that are left over when every load balancer was deleted; empty when nothing is. */
+export async function leftovers(db: Db, cloud: NoopCloud): Promise<string[]> {
+  const left = [...cloud.ports.keys(), ...cloud.instances.keys()];
+  for (const table of [
+    'listener',
+    'pool',
+    'member',
+    'health_monitor',
+    'lease',
+    'amphora_member_port',
+    'amphora_health',
+    'listener_statistics',
+  ] as const) {
+    const rows = await db
+      .selectFrom(table as 'listener')
+      .selectAll()
+      .execute();
+    if (rows.length > 0) left.push(`${rows.length} rows in ${table}`);
+  }
+  return left.concat((await unsettledRows(db)).filter(row => row.startsWith('amphora')));
+}
