@@ -14,7 +14,7 @@ export class NoopAmphora implements AmphoraDriver {
   }
 
   async findInfo(amphora: Amphora): Promise<AgentInfo | undefined> {
-    return this.#cloud.instances.has(instanceName(amphora.id)) ? infoOf(amphora) : undefined;
+    return this.#findInstance(amphora) && infoOf(amphora);
   }
 
   async details(amphora: Amphora): Promise<AgentDetails> {
@@ -76,8 +76,14 @@ export class NoopAmphora implements AmphoraDriver {
     this.#instance(amphora, 'configure').files.set('/etc/octavia/amphora-agent.conf', agentConfig);
   }
 
-  #instance(amphora: Amphora, action: string): NoopInstance {
+  /** Only who knows the right address reaches an agent. */
+  #findInstance(amphora: Amphora): NoopInstance | undefined {
     const instance = this.#cloud.instances.get(instanceName(amphora.id));
+    return instance?.lb_network_ip === amphora.lb_network_ip ? instance : undefined;
+  }
+
+  #instance(amphora: Amphora, action: string): NoopInstance {
+    const instance = this.#findInstance(amphora);
     if (!instance) throw new Error(`Cannot ${action} on amphora ${amphora.id}: its agent does not answer`);
     return instance;
   }
