@@ -29,5 +29,8 @@ function header(request: FastifyRequest, name: string): string | null {
 /** `rule` is Octavia's name of the policy, such as `listener:post`. Throws `forbidden` for another project's object. */
 export function authorize(caller: Caller, rule: string, project_id: string | null): void {
   if (caller.is_admin || (project_id !== null && project_id === caller.project_id)) return;
-  throw new Fault('forbidden', `Policy does not allow this request to be performed: os_load-balancer_api:${rule}.`);
+  throw new Fault(
+    'forbidden',
+    `Policy does not allow this request to be performed: os_load-balancer_api:${rule}.`,
+  );
 }

@@ -47,10 +47,12 @@ export const IGNORED_PROJECT: Fields = {
 
 /** The one object under the body's root key. */
 export function rootOf(body: unknown, root: string): unknown {
-  if (body === undefined) throw new Fault('invalid', `Missing argument: the body must hold the object ${root}.`);
+  if (body === undefined)
+    throw new Fault('invalid', `Missing argument: the body must hold the object ${root}.`);
   if (!isObject(body)) throw new Fault('invalid', `The body must be an object that holds ${root}.`);
   const other = Object.keys(body).find(key => key !== root);
-  if (other !== undefined) throw new Fault('invalid', `Unknown argument: ${quoted(other)}. The body holds ${root}.`);
+  if (other !== undefined)
+    throw new Fault('invalid', `Unknown argument: ${quoted(other)}. The body holds ${root}.`);
   if (!Object.hasOwn(body, root)) throw new Fault('invalid', `Missing argument: the body must hold ${root}.`);
   return body[root];
 }
@@ -67,7 +69,8 @@ export function parsePost(fields: Fields, value: unknown, root: string, settings
 export function parsePut(fields: Fields, value: unknown, root: string, settings: ApiSettings): Body {
   const problems = new Problems();
   const body: Body = {};
-  if (!isObject(value)) throw new Fault('invalid', invalidSentence(root, value, 'Value should be an object.'));
+  if (!isObject(value))
+    throw new Fault('invalid', invalidSentence(root, value, 'Value should be an object.'));
   for (const [name, raw] of Object.entries(value)) {
     const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
     if (!field || field.put === false) {
@@ -101,7 +104,8 @@ export function readPost(
   }
   for (const name of Object.keys(value)) {
     const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
-    if (!field || field.post === 'no') problems.sentences.push(`Unknown attribute: ${prefix}${quoted(name)}.`);
+    if (!field || field.post === 'no')
+      problems.sentences.push(`Unknown attribute: ${prefix}${quoted(name)}.`);
   }
   for (const [name, field] of Object.entries(fields)) {
     if (field.post === 'no') continue;
@@ -112,7 +116,13 @@ export function readPost(
   return body;
 }
 
-function readPostField(field: Field, raw: unknown, at: string, settings: ApiSettings, problems: Problems): unknown {
+function readPostField(
+  field: Field,
+  raw: unknown,
+  at: string,
+  settings: ApiSettings,
+  problems: Problems,
+): unknown {
   if (raw !== undefined && raw !== null) return field.kind.parse(raw, at, problems);
   if (raw === null) {
     if (field.nullOnPost === 'not-found') throw new Fault('not-found', `${at} None not found.`);
@@ -129,7 +139,8 @@ export function throwProblems(problems: Problems): void {
     const more = sentences.length > 5 ? ` And ${sentences.length - 5} more.` : '';
     throw new Fault('invalid', sentences.slice(0, 5).join(' ') + more);
   }
-  if (duplicates.length > 0) throw new Fault('conflict', `Duplicates in the request: ${duplicates.join('; ')}.`);
+  if (duplicates.length > 0)
+    throw new Fault('conflict', `Duplicates in the request: ${duplicates.join('; ')}.`);
 }
 
 function defaultOf(field: Field, settings: ApiSettings): unknown {

@@ -1,7 +1,7 @@
 /** One write while it is being thought out: rules change the graph in memory, then the rows that differ are written. */
 import { randomUUID } from 'node:crypto';
-import { type ChildTable, insertRecords, type ResourceTable, updateRecords } from '../db/children.ts';
 import { type Change, changeLoadBalancer } from '../db/change.ts';
+import { type ChildTable, insertRecords, type ResourceTable, updateRecords } from '../db/children.ts';
 import { loadGraphIn } from '../db/graph.ts';
 import type { RecordOf } from '../db/rows.ts';
 import type { Db, Trx } from '../db/schema.ts';
@@ -106,11 +106,10 @@ export class Draft {
     return record;
   }
 
-  /** The record, if something may be put under it. Source: contract api.md 4.1, as house rules soften it. */
+  /** The record, if something may be put under it. Source: contract api.md 4.1. */
   getParent<T extends ChildTable>(table: T, id: string): RecordOf<T> {
     const record = this.getMutable(table, id);
-    if (this.strict && !['ACTIVE', 'PENDING_CREATE'].includes(record.provisioning_status))
-      throw immutable(table, record);
+    if (this.strict && record.provisioning_status !== 'ACTIVE') throw immutable(table, record);
     return record;
   }
 
@@ -128,7 +127,10 @@ export class Draft {
   /** Changes fields and owes the worker's attention; a creation that is pending stays one, a deletion is left alone. */
   touch<T extends ChildTable>(table: T, record: RecordOf<T>, set: Partial<RecordOf<T>> = {}): void {
     if (record.provisioning_status === 'PENDING_DELETE') return;
-    const status = { provisioning_status: pendingUpdate(record.provisioning_status), generation: this.generation };
+    const status = {
+      provisioning_status: pendingUpdate(record.provisioning_status),
+      generation: this.generation,
+    };
     const updated = status.provisioning_status === 'PENDING_UPDATE' ? { updated_at: this.now } : {};
     this.#write(table, record, { ...set, ...status, ...updated });
   }
@@ -161,7 +163,9 @@ export class Draft {
       if (group) group.ids.push(record.id);
       else groups.set(key, { ...written, ids: [record.id] });
     }
-    for (const { table, ids, set } of groups.values()) await updateRecords(trx, table, ids, set);
+    for (const { table, ids, set } of groups.values()) {
+      if (Object.keys(set).length > 0) await updateRecords(trx, table, ids, set);
+    }
   }
 
   /** Microseconds tell the order in which the records of one request were named. */

@@ -45,8 +45,11 @@ export interface Answer {
 export function faultAnswer(error: unknown): Answer {
   const fault = toFault(error);
   const status = fault ? STATUS_OF[fault.kind] : 500;
-  const sentence = fault ? fault.message : 'An unknown exception occurred. The log of the service tells more.';
-  if (status === 401) return { status, body: { error: { code: 401, title: 'Unauthorized', message: sentence } } };
+  const sentence = fault
+    ? fault.message
+    : 'An unknown exception occurred. The log of the service tells more.';
+  if (status === 401)
+    return { status, body: { error: { code: 401, title: 'Unauthorized', message: sentence } } };
   return {
     status,
     body: { faultcode: status < 500 ? 'Client' : 'Server', faultstring: sentence, debuginfo: null },

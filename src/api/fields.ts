@@ -52,7 +52,10 @@ export function text(max: number, check?: (value: string) => string | undefined)
 /** A JSON integer, an integer in a string (clients send these), or a float, which is cut. */
 export function integer(min: number, max = 2_147_483_647): Kind<number> {
   return {
-    schema: Type.Union([Type.Integer({ minimum: min, maximum: max }), Type.String({ pattern: '^-?[0-9]+$' })]),
+    schema: Type.Union([
+      Type.Integer({ minimum: min, maximum: max }),
+      Type.String({ pattern: '^-?[0-9]+$' }),
+    ]),
     parse(value, at, problems) {
       const number = toNumber(value, /^\s*[+-]?\d+\s*$/);
       if (number === undefined) return problems.refuse(at, value, 'Value should be an integer.');
@@ -67,11 +70,18 @@ export function integer(min: number, max = 2_147_483_647): Kind<number> {
 /** One of a few numbers, also as text: `1.1` or `"1.1"`. */
 export function numberOf(choices: readonly number[]): Kind<number> {
   return {
-    schema: Type.Union([...choices.map(c => Type.Literal(c)), ...choices.map(c => Type.Literal(c.toFixed(1)))]),
+    schema: Type.Union([
+      ...choices.map(c => Type.Literal(c)),
+      ...choices.map(c => Type.Literal(c.toFixed(1))),
+    ]),
     parse(value, at, problems) {
       const number = toNumber(value, /^\s*[+-]?\d+(\.\d*)?\s*$/);
       if (number !== undefined && choices.includes(number)) return number;
-      return problems.refuse(at, value, `Value should be one of: ${choices.map(c => c.toFixed(1)).join(', ')}.`);
+      return problems.refuse(
+        at,
+        value,
+        `Value should be one of: ${choices.map(c => c.toFixed(1)).join(', ')}.`,
+      );
     },
   };
 }
@@ -86,7 +96,11 @@ const FALSE = ['false', 'f', 'no', 'n', 'off', '0'];
 
 /** JSON booleans, integers, and the words that Octavia takes, in lower case only. Source: contract api.md 2.4. */
 export const boolean: Kind<boolean> = {
-  schema: Type.Union([Type.Boolean(), Type.Integer(), Type.Union([...TRUE, ...FALSE].map(w => Type.Literal(w)))]),
+  schema: Type.Union([
+    Type.Boolean(),
+    Type.Integer(),
+    Type.Union([...TRUE, ...FALSE].map(w => Type.Literal(w))),
+  ]),
   parse(value, at, problems) {
     if (typeof value === 'boolean') return value;
     if (typeof value === 'number' && Number.isInteger(value)) return value !== 0;
@@ -104,7 +118,7 @@ export function choice<T extends string>(choices: readonly T[]): Kind<T> {
     schema: Type.Union(choices.map(c => Type.Literal(c))),
     parse(value, at, problems) {
       if (choices.includes(value as T)) return value as T;
-      return problems.refuse(at, value, `Value should be one of: ${choices.map(c => `'${c}'`).join(', ')}`);
+      return problems.refuse(at, value, `Value should be one of: ${choices.map(c => `'${c}'`).join(', ')}.`);
     },
   };
 }
@@ -160,9 +174,13 @@ export function list<T>(item: Kind<T>, options: { unique?: boolean; notEmpty?: b
       const seen = new Set<T>();
       for (const [i, raw] of value.entries()) {
         const place = `${at}[${i}]`;
-        const parsed = raw === null ? problems.refuse(place, raw, 'Null is not allowed.') : item.parse(raw, place, problems);
+        const parsed =
+          raw === null
+            ? problems.refuse(place, raw, 'Null is not allowed.')
+            : item.parse(raw, place, problems);
         if (parsed === undefined) continue;
-        if (options.unique && seen.has(parsed)) problems.duplicates.push(`${at} holds ${shown(parsed)} twice`);
+        if (options.unique && seen.has(parsed))
+          problems.duplicates.push(`${at} holds ${shown(parsed)} twice`);
         seen.add(parsed);
         items.push(parsed);
       }
@@ -176,7 +194,11 @@ export const emptyList: Kind<never[]> = {
   schema: Type.Array(Type.Unknown(), { maxItems: 0 }),
   parse(value, at, problems) {
     if (Array.isArray(value) && value.length === 0) return [];
-    return problems.refuse(at, value, 'It can be given only inside the body of a load balancer that is created.');
+    return problems.refuse(
+      at,
+      value,
+      'It can be given only inside the body of a load balancer that is created.',
+    );
   },
 };
 
@@ -195,7 +217,10 @@ export function textMap(max: number): Kind<Record<string, string>> {
       if (!isObject(value)) return problems.refuse(at, value, 'Value should be an object of strings.');
       const entries: [string, string][] = [];
       for (const [key, raw] of Object.entries(value)) {
-        const parsed = raw === null ? problems.refuse(`${at}.${key}`, raw, 'Value should be a string.') : item.parse(raw, `${at}.${key}`, problems);
+        const parsed =
+          raw === null
+            ? problems.refuse(`${at}.${key}`, raw, 'Value should be a string.')
+            : item.parse(raw, `${at}.${key}`, problems);
         if (parsed !== undefined) entries.push([key, parsed]);
       }
       return Object.fromEntries(entries);
@@ -211,7 +236,10 @@ export function object<T>(
   return {
     schema: Type.Object(
       Object.fromEntries(
-        Object.entries(table).map(([name, f]) => [name, f.required ? f.kind.schema : Type.Optional(f.kind.schema)]),
+        Object.entries(table).map(([name, f]) => [
+          name,
+          f.required ? f.kind.schema : Type.Optional(f.kind.schema),
+        ]),
       ),
       { additionalProperties: false },
     ),

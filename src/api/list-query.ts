@@ -15,7 +15,11 @@ export interface Filter {
 export type Filters = Readonly<Record<string, Filter>>;
 
 /** Several columns of one type. */
-export function columns(type: Filter['type'], nullable: boolean, names: readonly string[]): Record<string, Filter> {
+export function columns(
+  type: Filter['type'],
+  nullable: boolean,
+  names: readonly string[],
+): Record<string, Filter> {
   return Object.fromEntries(names.map(name => [name, { column: name, type, nullable }]));
 }
 
@@ -81,7 +85,9 @@ function toCondition(filter: Filter, value: string): Condition {
     case 'integer':
       return /^-?\d{1,15}$/.test(value) ? { is: 'equal', column, value: Number(value) } : { is: 'nothing' };
     case 'number':
-      return /^-?\d{1,9}(\.\d{1,9})?$/.test(value) ? { is: 'equal', column, value: Number(value) } : { is: 'nothing' };
+      return /^-?\d{1,9}(\.\d{1,9})?$/.test(value)
+        ? { is: 'equal', column, value: Number(value) }
+        : { is: 'nothing' };
     case 'list':
       return { is: 'has-all', column, values: [value] };
     case 'monitor':
@@ -96,7 +102,10 @@ function parseSort(query: URLSearchParams, filters: Filters): SortKey[] {
       throw new Fault('invalid', `The sort key ${name.slice(0, 60).toWellFormed()} is unknown.`);
     const lower = direction.toLowerCase();
     if (lower !== 'asc' && lower !== 'desc')
-      throw new Fault('invalid', `The sort direction ${direction.slice(0, 60).toWellFormed()} is neither asc nor desc.`);
+      throw new Fault(
+        'invalid',
+        `The sort direction ${direction.slice(0, 60).toWellFormed()} is neither asc nor desc.`,
+      );
     return { column: filter.column, nullable: filter.nullable, descending: lower === 'desc' };
   });
   for (const column of ['created_at', 'id']) {
@@ -110,7 +119,8 @@ function requestedSort(query: URLSearchParams): [string, string][] {
   if (sort !== '') {
     return sort.split(',').map(part => {
       const [name = '', direction = 'asc', ...rest] = part.split(':');
-      if (rest.length > 0) throw new Fault('invalid', `The sort ${part.slice(0, 60).toWellFormed()} is not key:direction.`);
+      if (rest.length > 0)
+        throw new Fault('invalid', `The sort ${part.slice(0, 60).toWellFormed()} is not key:direction.`);
       return [name, direction];
     });
   }
@@ -121,7 +131,10 @@ function requestedSort(query: URLSearchParams): [string, string][] {
   return names.split(',').map((name, i) => [name, given[i] ?? 'asc']);
 }
 
-function parsePaging(query: URLSearchParams, settings: ApiSettings): Pick<Page, 'limit' | 'marker' | 'before'> {
+function parsePaging(
+  query: URLSearchParams,
+  settings: ApiSettings,
+): Pick<Page, 'limit' | 'marker' | 'before'> {
   const marker = query.get('marker') ?? undefined;
   return {
     limit: parseLimit(query.get('limit'), settings),
@@ -146,7 +159,12 @@ export interface Link {
 }
 
 /** Links to the neighbouring pages, with all the filters of this one. Source: contract api.md 3.5. */
-export function pageLinks(url: string, query: URLSearchParams, page: Omit<Page, 'scope'>, ids: readonly string[]): Link[] {
+export function pageLinks(
+  url: string,
+  query: URLSearchParams,
+  page: Omit<Page, 'scope'>,
+  ids: readonly string[],
+): Link[] {
   if (page.limit === null || ids.length === 0) return [];
   const isFull = ids.length === page.limit;
   const link = (rel: Link['rel'], marker: string): Link => {
@@ -164,11 +182,14 @@ export function pageLinks(url: string, query: URLSearchParams, page: Omit<Page, 
 }
 
 /** Keeps the fields that the query names, if it names any; unknown names are dropped. Source: contract api.md 3.3. */
-export function selectFields<T extends object>(object: T, query: URLSearchParams, settings: ApiSettings): Partial<T> {
+export function selectFields<T extends object>(
+  object: T,
+  query: URLSearchParams,
+  settings: ApiSettings,
+): Partial<T> {
   const fields = query.getAll('fields');
   if (fields.length === 0 || !settings.allow_field_selection) return object;
   return Object.fromEntries(
     Object.entries(object).filter(([name]) => fields.includes(name) && name !== 'tenant_id'),
   ) as Partial<T>;
 }
-

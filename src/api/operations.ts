@@ -1,20 +1,31 @@
 /** List, show, create, update and delete, for whatever resource under a load balancer. */
 import { type ChildTable, findRecord } from '../db/children.ts';
+import { loadGraph } from '../db/graph.ts';
+import type { Condition } from '../db/page.ts';
 import { listPage } from '../db/page.ts';
 import type { RecordOf } from '../db/rows.ts';
-import type { Condition } from '../db/page.ts';
-import { loadGraph } from '../db/graph.ts';
+import { timestamp } from '../lib/clock.ts';
 import { Fault } from '../lib/errors.ts';
 import type { LoadBalancer } from '../model/load-balancer.ts';
-import { timestamp } from '../lib/clock.ts';
 import { authorize, type Caller } from './auth.ts';
 import { parsePost, parsePut, rootOf } from './body.ts';
 import { Draft, notFound, writeDraft } from './draft.ts';
 import { pageLinks, parseListQuery, selectFields } from './list-query.ts';
-import { type ApiDeps, type Call, type ChildResource, type Env, getLoadBalancer, getProvider, type Operation } from './resource.ts';
+import {
+  type ApiDeps,
+  type Call,
+  type ChildResource,
+  type Env,
+  getLoadBalancer,
+  getProvider,
+  type Operation,
+} from './resource.ts';
 
 /** The five operations of a resource. */
-export function childOperations<T extends ChildTable>(deps: ApiDeps, resource: ChildResource<T>): Operation[] {
+export function childOperations<T extends ChildTable>(
+  deps: ApiDeps,
+  resource: ChildResource<T>,
+): Operation[] {
   const { path } = resource;
   const item = `${path}/:id`;
   return [
@@ -40,7 +51,12 @@ async function list<T extends ChildTable>(deps: ApiDeps, resource: ChildResource
   const view = await resource.viewer(deps.db, records);
   return {
     [resource.plural]: records.map(record => selectFields(view(record), call.query, deps.settings)),
-    [`${resource.plural}_links`]: pageLinks(call.url, call.query, query, records.map(record => record.id)),
+    [`${resource.plural}_links`]: pageLinks(
+      call.url,
+      call.query,
+      query,
+      records.map(record => record.id),
+    ),
   };
 }
 
@@ -76,7 +92,8 @@ async function update<T extends ChildTable>(deps: ApiDeps, resource: ChildResour
   const lb = await getLoadBalancer(deps.db, record.loadbalancer_id);
   const env = envOf(deps, lb);
   await resource.inspect?.(body, env);
-  const plan = (draft: Draft) => resource.update(draft, draft.getMutable(resource.table, record.id), body, env);
+  const plan = (draft: Draft) =>
+    resource.update(draft, draft.getMutable(resource.table, record.id), body, env);
   try {
     await changeAndNotify(deps, lb.id, plan);
   } catch (error) {
@@ -94,7 +111,11 @@ async function remove<T extends ChildTable>(deps: ApiDeps, resource: ChildResour
 }
 
 /** One change of one load balancer, then the nudge: what every write of a child comes down to. */
-export async function changeAndNotify(deps: ApiDeps, lbId: string, plan: (draft: Draft) => void): Promise<void> {
+export async function changeAndNotify(
+  deps: ApiDeps,
+  lbId: string,
+  plan: (draft: Draft) => void,
+): Promise<void> {
   const { strict_immutability: strict } = deps.settings;
   const changed = await writeDraft(deps.db, lbId, { nowMs: deps.clock.now(), strict }, plan);
   if (changed) await deps.queue.notify(lbId);
@@ -136,7 +157,12 @@ async function getWritten<T extends ChildTable>(deps: ApiDeps, resource: ChildRe
   return record;
 }
 
-async function answer<T extends ChildTable>(deps: ApiDeps, resource: ChildResource<T>, record: RecordOf<T>, call: Call) {
+async function answer<T extends ChildTable>(
+  deps: ApiDeps,
+  resource: ChildResource<T>,
+  record: RecordOf<T>,
+  call: Call,
+) {
   const view = await resource.viewer(deps.db, [record]);
   return { [resource.root]: selectFields(view(record), call.query, deps.settings) };
 }

@@ -1,5 +1,5 @@
 /** What a resource under a load balancer has to say for itself; list, show, create, update and delete follow from it. */
-import type { Queue } from '../queue/queue.ts';
+
 import type { ChildTable } from '../db/children.ts';
 import { findRecord } from '../db/children.ts';
 import type { Condition } from '../db/page.ts';
@@ -11,6 +11,7 @@ import { Fault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { LoadBalancer, Resource } from '../model/load-balancer.ts';
 import type { Provider } from '../providers/provider.ts';
+import type { Queue } from '../queue/queue.ts';
 import type { Authenticate, Caller } from './auth.ts';
 import type { Body, Fields } from './body.ts';
 import { type Draft, notFound } from './draft.ts';

@@ -14,7 +14,10 @@ export const TLS_FIELDS = {
     ),
     doc: 'The ciphers, as OpenSSL lists them.',
   },
-  tls_versions: { kind: list(choice(VERSIONS), { notEmpty: true }), doc: 'The TLS versions that may be negotiated.' },
+  tls_versions: {
+    kind: list(choice(VERSIONS), { notEmpty: true }),
+    doc: 'The TLS versions that may be negotiated.',
+  },
   alpn_protocols: { kind: list(choice(ALPN), { notEmpty: true }), doc: 'The protocols that ALPN offers.' },
 } satisfies Record<string, Field>;
 
@@ -24,7 +27,8 @@ export const REFERENCE: Field = { kind: text(255), doc: 'A reference into the ke
 export function checkTlsChoice(body: Body, settings: ApiSettings): void {
   const ciphers = body.tls_ciphers as string | null | undefined;
   const prohibited = ciphers?.split(':').filter(cipher => settings.tls_cipher_prohibit_list.includes(cipher));
-  if (prohibited?.length) refuse('tls_ciphers', ciphers, `These ciphers are prohibited: ${prohibited.join(', ')}.`);
+  if (prohibited?.length)
+    refuse('tls_ciphers', ciphers, `These ciphers are prohibited: ${prohibited.join(', ')}.`);
   const versions = body.tls_versions as (typeof VERSIONS)[number][] | null | undefined;
   const minimum = VERSIONS.indexOf(settings.minimum_tls_version as (typeof VERSIONS)[number]);
   const old = versions?.filter(version => VERSIONS.indexOf(version) < minimum);

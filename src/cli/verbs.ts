@@ -170,7 +170,10 @@ const nestedPath = (noun: Noun, parentId: string): string =>
 const rootOf = (noun: Noun, answer: unknown): Resource =>
   (answer as Record<string, Resource>)[noun.singular]!;
 
-const waitOptions = ({ terminal }: Context, given: Given) => ({ terminal, timeoutMs: given.waitTimeout * 1000 });
+const waitOptions = ({ terminal }: Context, given: Given) => ({
+  terminal,
+  timeoutMs: given.waitTimeout * 1000,
+});
 
 function print({ terminal }: Context, row: Resource, given: Given): void {
   terminal.out.write(renderOne(row, given.column, given.output));

@@ -1,8 +1,10 @@
 /** What tests of every room need to begin: an empty database in memory, and rows with sensible values. */
 import { randomUUID } from 'node:crypto';
+import type { LoadBalancerGraph } from '../model/graph.ts';
 import type { LoadBalancer } from '../model/load-balancer.ts';
 import { insertLoadBalancer } from './load-balancers.ts';
 import { openDatabase } from './open.ts';
+import { encodeRow, type RecordOf, type RecordTable } from './rows.ts';
 import type { Db } from './schema.ts';
 
 /** Closed by `await using`. */
@@ -49,4 +51,22 @@ export async function givenLoadBalancer(db: Db, set: Partial<LoadBalancer> = {})
   const record = loadBalancerRecord(set);
   await insertLoadBalancer(db, record, undefined);
   return record.id;
+}
+
+/** Writes a whole graph as it is, past every rule of the API. */
+export async function givenGraph(db: Db, graph: LoadBalancerGraph): Promise<void> {
+  await insertLoadBalancer(db, graph.load_balancer, undefined);
+  const insert = async <T extends RecordTable>(table: T, records: RecordOf<T>[]) => {
+    const rows = records.map(record => encodeRow(table, record));
+    if (rows.length > 0)
+      await db
+        .insertInto(table as 'pool')
+        .values(rows as never)
+        .execute();
+  };
+  await insert('pool', graph.pools);
+  await insert('listener', graph.listeners);
+  await insert('member', graph.members);
+  await insert('health_monitor', graph.health_monitors);
+  await insert('amphora', graph.amphorae);
 }

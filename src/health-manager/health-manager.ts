@@ -63,6 +63,7 @@ export class HealthManager {
       socket.bind(bindPort, bindIp);
       await once(socket, 'listening');
     } catch (cause) {
+      socket.close();
       throw new Error(`Cannot receive heartbeats on ${bindIp} port ${bindPort}`, { cause });
     }
     socket.on('error', error =>

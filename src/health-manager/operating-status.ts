@@ -39,6 +39,7 @@ export function operatingStatusChanges(graph: StatusGraph, heartbeat: DecodedHea
     }
   }
 
+  const membersOf = Map.groupBy(graph.members, m => m.pool_id);
   for (const pool of graph.pools) {
     const reported = heartbeat.pools.get(pool.id);
     if (reported === undefined) {
@@ -49,7 +50,7 @@ export function operatingStatusChanges(graph: StatusGraph, heartbeat: DecodedHea
     let poolStatus = statusOfPool(reported);
     if (poolStatus === undefined) verdict.unknown.push(`pool ${pool.id}: ${reported.status}`);
     if (poolStatus === 'ERROR') lbStatus = 'ERROR';
-    for (const member of graph.members.filter(m => m.pool_id === pool.id)) {
+    for (const member of membersOf.get(pool.id) ?? []) {
       const word = reported.members.get(member.id);
       const status = statusOfMember(word, member.operating_status);
       if (status === 'unknown') verdict.unknown.push(`member ${member.id}: ${word}`);
@@ -86,14 +87,11 @@ function statusOfMember(word: string | undefined, present: OperatingStatus): Ope
 
 /** The graph as it is once the changes are written. */
 export function applyStatuses(graph: StatusGraph, changes: readonly OperatingStatusChange[]): void {
-  const rows = {
-    load_balancer: [graph.load_balancer],
-    listener: graph.listeners,
-    pool: graph.pools,
-    member: graph.members,
-  };
-  for (const { kind, id, operating_status } of changes) {
-    const row = rows[kind].find(r => r.id === id);
+  if (changes.length === 0) return;
+  const rows = [graph.load_balancer, ...graph.listeners, ...graph.pools, ...graph.members];
+  const byId = new Map(rows.map(row => [row.id, row]));
+  for (const { id, operating_status } of changes) {
+    const row = byId.get(id);
     if (row !== undefined) row.operating_status = operating_status;
   }
 }

@@ -48,7 +48,7 @@ export const deleteLink = (name: string): IpLine => line('link', 'delete', name)
 export const replaceAddress = (address: string, device: string): IpLine =>
   line('address', 'replace', address, 'dev', device, address.includes(':') && 'nodad');
 export const replaceDefaultRoute = (gateway: string, device: string): IpLine =>
-  line(gateway.includes(':') && '-6', 'route', 'replace', 'default', 'via', gateway, 'dev', device);
+  line('route', 'replace', gateway.includes(':') ? '::/0' : '0.0.0.0/0', 'via', gateway, 'dev', device);
 /** Tells the kernel an address's new MAC address, so that a stale entry delays nobody. */
 export const replaceNeighbour = (address: string, mac: string, device: string): IpLine =>
   line('neighbour', 'replace', address, 'lladdr', mac, 'dev', device, 'nud', 'stale');

@@ -131,7 +131,7 @@ function takeLock(path: string): DatabaseSync {
     const lock = new DatabaseSync(file, { timeout: 0 });
     try {
       const before = statSync(file).ino;
-      lock.exec('PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE');
+      lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
       // A purge may have removed the file between our opening and locking it: then the lock would be on nothing.
       if (statSync(file, { throwIfNoEntry: false })?.ino === before) return lock;
       lock.close();

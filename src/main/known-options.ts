@@ -4,22 +4,18 @@
 const KNOWN: Record<string, string> = {
   DEFAULT: `host transport_url control_exchange rpc_response_timeout executor_thread_pool_size
     allow_bulk api_extensions_path api_handler api_paste_config octavia_plugins`,
-  api_settings: `enabled_provider_drivers healthcheck_enabled healthcheck_refresh_interval default_listener_ciphers default_pool_ciphers
-    tls_cipher_prohibit_list tls_cipher_blacklist default_listener_tls_versions default_pool_tls_versions
-    minimum_tls_version default_listener_alpn_protocols default_pool_alpn_protocols
-    api_handler api_v1_enabled api_v2_enabled`,
-  amphora_agent: `agent_server_ca agent_server_cert agent_server_network_dir agent_server_network_file agent_tls_protocol
-    admin_log_targets tenant_log_targets user_log_facility administrative_log_facility log_protocol log_retry_count
+  api_settings: `healthcheck_refresh_interval api_handler api_v1_enabled api_v2_enabled`,
+  amphora_agent: `agent_server_network_dir agent_server_network_file admin_log_targets tenant_log_targets log_protocol log_retry_count
     log_retry_interval log_queue_size logging_template_override forward_all_logs disable_local_log_storage amphora_id
     amphora_udp_driver`,
   compute: 'max_retries retry_interval retry_backoff retry_max',
   networking: `max_retries retry_interval retry_backoff retry_max port_detach_timeout allow_invisible_resource_usage
     lb_network_name`,
   oslo_messaging: 'topic event_stream_topic',
-  haproxy_amphora: `base_path base_cert_dir haproxy_template connection_max_retries connection_retry_interval
+  haproxy_amphora: `haproxy_template connection_max_retries connection_retry_interval
     active_connection_max_retries active_connection_retry_interval active_connection_rety_interval
     failover_connection_max_retries failover_connection_retry_interval build_rate_limit build_active_retries
-    build_retry_interval haproxy_stick_size user_log_format bind_host lb_network_interface haproxy_cmd respawn_count
+    build_retry_interval bind_host bind_port lb_network_interface respawn_count
     respawn_interval client_cert server_ca api_db_commit_retry_attempts api_db_commit_retry_initial_delay
     api_db_commit_retry_backoff api_db_commit_retry_max use_upstart user_group key_path`,
   health_manager: `failover_threads health_update_threads stats_update_threads sock_rlimit status_update_threads
@@ -36,7 +32,8 @@ const KNOWN: Record<string, string> = {
     jobboard_zookeeper_ssl_options jobboard_etcd_ssl_options jobboard_etcd_timeout jobboard_etcd_api_path
     jobboard_expiration_time jobboard_save_logbook`,
   certificates: `cert_manager cert_generator barbican_auth service_name endpoint region_name endpoint_type
-    ca_certificates_file insecure server_certs_key_passphrase signing_digest storage_path`,
+    ca_certificates_file insecure server_certs_key_passphrase signing_digest storage_path
+    ca_certificate ca_private_key ca_private_key_passphrase`,
   house_keeping: `cleanup_interval amphora_expiry_age load_balancer_expiry_age cert_interval cert_expiry_buffer
     cert_rotate_threads spare_amphora_pool_size spare_check_interval`,
   keepalived_vrrp: `vrrp_advert_int vrrp_check_interval vrrp_fail_count vrrp_success_count vrrp_garp_refresh_interval

@@ -28,13 +28,21 @@ export async function purgeSystem(options: {
 }
 
 /** The ids of all systems that have something on this host now. */
-export async function listSystemIds(): Promise<Set<string>> {
-  const namespaces = existsSync('/run/netns') ? readdirSync('/run/netns') : [];
-  const ids = [...namespaces, ...listLinkNames()].map(
-    name => /^(?:ottavia-|ob|op)([0-9a-f]{5})/.exec(name)?.[1],
-  );
+export function listSystemIds(): Set<string> {
+  const ids = listHostNames().map(systemIdIn);
   return new Set(ids.filter(id => id !== undefined));
 }
+
+/** Namespaces and links of the system that are still there, by name. */
+export function listLeftovers(systemId: string): string[] {
+  return listHostNames().filter(name => systemIdIn(name) === systemId);
+}
+
+function listHostNames(): string[] {
+  return [...(existsSync('/run/netns') ? readdirSync('/run/netns') : []), ...listLinkNames()];
+}
+
+const systemIdIn = (name: string): string | undefined => /^(?:ottavia-|ob|op)([0-9a-f]{5})/.exec(name)?.[1];
 
 /** undefined when the database is absent, damaged, or says nothing of it. */
 export async function findSystemIdInDatabase(url: string): Promise<string | undefined> {

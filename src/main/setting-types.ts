@@ -126,6 +126,16 @@ export function list(
   );
 }
 
+export function colonList(
+  sentence: string,
+  extras: { old?: readonly string[] } = {},
+): Setting<readonly string[]> {
+  const read = (value: string) => value.split(':').filter(item => item !== '');
+  return setting<readonly string[]>('list, separated by colons', sentence, [], extras, read, value =>
+    value.join(':'),
+  );
+}
+
 export function addressPorts(sentence: string): Setting<readonly string[]> {
   const read = (value: string) => {
     const items = splitList(value);

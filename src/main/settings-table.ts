@@ -1,9 +1,11 @@
 /** Every setting as one row: section, name, type, default, sentence, old names. The names are those of octavia.conf. */
+import { Secret } from '../lib/secret.ts';
 import {
   addressPorts,
   boolean,
   choice,
   cidr,
+  colonList,
   integer,
   list,
   optionalInteger,
@@ -11,6 +13,14 @@ import {
   secret,
   text,
 } from './setting-types.ts';
+
+const CIPHERS =
+  'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:ECDHE-ECDSA-AES128-GCM-SHA256:' +
+  'ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:' +
+  'ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:DHE-RSA-AES128-GCM-SHA256:' +
+  'DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305';
+const TLS_VERSIONS = ['TLSv1.2', 'TLSv1.3'];
+const ALPN_PROTOCOLS = ['h2', 'http/1.1', 'http/1.0'];
 
 /**
  * `standalone` is the default where everything runs in one process, when it differs from octavia.conf's own.
@@ -54,16 +64,37 @@ export const SETTINGS = {
       [-1, 2_147_483_647],
       'The least delay, in seconds, of a health monitor of type UDP-CONNECT.',
     ),
+    enabled_provider_drivers: list('Providers that users may choose, each `name` or `name: description`.', {
+      default: ['amphora', 'octavia'],
+    }),
+    healthcheck_enabled: boolean(false, 'GET /healthcheck answers whether the database does.'),
+    default_listener_ciphers: text(CIPHERS, 'OpenSSL cipher string of listeners that have none.'),
+    default_pool_ciphers: text(CIPHERS, 'OpenSSL cipher string of pools that have none.'),
+    default_listener_tls_versions: list('TLS versions of listeners that name none.', {
+      default: TLS_VERSIONS,
+    }),
+    default_pool_tls_versions: list('TLS versions of pools that name none.', { default: TLS_VERSIONS }),
+    default_listener_alpn_protocols: list('ALPN protocols of listeners that name none.', {
+      default: ALPN_PROTOCOLS,
+    }),
+    default_pool_alpn_protocols: list('ALPN protocols of pools that name none.', { default: ALPN_PROTOCOLS }),
+    minimum_tls_version: optionalText('Older TLS versions are refused.'),
+    tls_cipher_prohibit_list: colonList('Ciphers that nobody may use, separated by colons.', {
+      old: ['api_settings.tls_cipher_blacklist'],
+    }),
     strict_immutability: boolean(
       false,
       'Refuse writes to anything that is not ACTIVE, as Octavia does; without it they are queued.',
     ),
   },
+  oslo_middleware: {
+    max_request_body_size: integer(114_688, [1024, 1_073_741_824], 'Larger bodies are refused, in bytes.'),
+  },
   database: {
     connection: secret(
       'sqlite://',
       'The database; `sqlite:///absolute/path` is a file. Standalone keeps it in the data directory.',
-      { old: ['DEFAULT.sql_connection', 'DATABASE.sql_connection'] },
+      { standalone: new Secret(''), old: ['DEFAULT.sql_connection', 'DATABASE.sql_connection'] },
     ),
   },
   health_manager: {
@@ -132,7 +163,6 @@ export const SETTINGS = {
     amp_active_wait_sec: integer(10, [1, 3600], 'Seconds between two such looks.', { standalone: 1 }),
   },
   haproxy_amphora: {
-    bind_port: integer(9443, [1, 65535], 'The port of the agents.'),
     rest_request_conn_timeout: integer(10, [1, 3600], 'Seconds that connecting to an agent may take.'),
     rest_request_read_timeout: integer(60, [1, 3600], 'Seconds that an agent may take to answer.'),
     timeout_client_data: integer(50_000, [0, 86_400_000], 'Milliseconds; the default of new listeners.'),
@@ -144,9 +174,22 @@ export const SETTINGS = {
       [-1, 1_000_000],
       'Connections of a listener that has no limit of its own.',
     ),
+    base_path: text('/var/lib/octavia', "Where an amphora keeps haproxy's files."),
+    base_cert_dir: text('/var/lib/octavia/certs', 'Where an amphora keeps certificates.'),
+    haproxy_cmd: text('/usr/sbin/haproxy', 'The haproxy of an amphora.'),
+    haproxy_stick_size: text('10k', 'Entries of a table of session persistence.'),
+    user_log_format: optionalText("The format of haproxy's log; without it, the one of Octavia."),
     connection_logging: boolean(true, 'haproxy logs every connection.'),
   },
   amphora_agent: {
+    agent_server_ca: text('/etc/octavia/certs/client_ca.pem', 'In the amphora: what verifies controllers.'),
+    agent_server_cert: text(
+      '/etc/octavia/certs/server.pem',
+      "In the amphora: the agent's certificate and key.",
+    ),
+    agent_tls_protocol: text('TLSv1.2', 'The oldest TLS version that the agent speaks.'),
+    user_log_facility: integer(0, [0, 7], 'LOG_LOCAL<n> of lines about traffic.'),
+    administrative_log_facility: integer(1, [0, 7], 'LOG_LOCAL<n> of all other lines.'),
     agent_request_read_timeout: integer(
       180,
       [1, 3600],
@@ -154,13 +197,6 @@ export const SETTINGS = {
     ),
   },
   certificates: {
-    ca_certificate: text(
-      '/etc/ssl/certs/ssl-cert-snakeoil.pem',
-      "The certificate that signs the agents'. Standalone makes its own in the data directory.",
-      { standalone: '' },
-    ),
-    ca_private_key: text('/etc/ssl/private/ssl-cert-snakeoil.key', 'Its private key.', { standalone: '' }),
-    ca_private_key_passphrase: secret('', 'What the private key is encrypted with.'),
     cert_validity_time: integer(
       2_592_000,
       [60, 3_153_600_000],

@@ -6,8 +6,9 @@ import { errorChain } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { DataDirectory, DirectoryInUse, holdsSystem } from './data-directory.ts';
 import { openLog } from './logging.ts';
-import { readSettings, type Settings } from './settings.ts';
+import { readSettings, type Settings, SettingsError } from './settings.ts';
 import { extendPath, findStartProblems } from './start-checks.ts';
+import type { System } from './system.ts';
 
 /** The agent, bundled: `scripts/bundle-agent.ts` writes it. */
 export const AGENT_PROGRAM = fileURLToPath(new URL('../../dist/agent.mjs', import.meta.url));
@@ -26,6 +27,7 @@ export interface Standalone {
   /** Such as `http://127.0.0.1:9876`. */
   url: string;
   dataDir: string;
+  system: System;
   /** Ends everything of this process; amphorae go on carrying traffic. */
   stop(): Promise<void>;
 }
@@ -38,7 +40,7 @@ export async function runStandalone(options: StandaloneOptions): Promise<number>
   extendPath(process.env);
   try {
     if (options.purge) {
-      await purge(options);
+      await runPurge(options);
       return 0;
     }
     const signal = firstSignal();
@@ -81,11 +83,12 @@ export async function startStandalone(options: StandaloneOptions, log: Log): Pro
   const { startSystem } = await import('./system.ts');
   let systemId: string | undefined;
   try {
-    const taken = await listSystemIds();
+    const taken = listSystemIds();
     systemId = directory.findSystemId() ?? directory.makeSystemId(id => taken.has(id));
     const system = await startSystem({ settings, directory, systemId, log, agentProgram: AGENT_PROGRAM });
     return {
       url: system.url,
+      system,
       dataDir: directory.path,
       async stop() {
         await system.stop();
@@ -102,33 +105,36 @@ export async function startStandalone(options: StandaloneOptions, log: Log): Pro
   }
 }
 
-/** Removes everything that the system on the data directory ever made. */
-export async function purge(options: StandaloneOptions): Promise<void> {
+async function runPurge(options: StandaloneOptions): Promise<void> {
   const path = resolve(options.dataDir);
   if (!existsSync(path) || !holdsSystem(path)) {
     process.stdout.write(`Nothing to purge: ${path} holds no Ottavia system\n`);
     return;
   }
+  const left = await purgeDirectory(options, openLog(process.stderr, false));
+  const kept = left.length > 0 ? `; kept what is not ours: ${left.join(', ')}` : '';
+  process.stdout.write(`Purged ${path}${kept}\n`);
+}
+
+/** Removes everything that the system on the data directory ever made; returns what else is in the directory. */
+export async function purgeDirectory(options: StandaloneOptions, log: Log): Promise<string[]> {
   const { settings } = readStandaloneSettings(options);
-  const log = openLog(process.stderr, settings.DEFAULT.debug);
-  const directory = DataDirectory.open(path);
-  const { findSystemIdInDatabase, purgeSystem } = await import('./purge.ts');
+  const directory = DataDirectory.open(options.dataDir);
+  const { findSystemIdInDatabase, listSystemIds, purgeSystem } = await import('./purge.ts');
   try {
     const systemId = directory.findSystemId() ?? (await findSystemIdInDatabase(directory.databaseUrl()));
-    if (systemId === undefined) {
+    if (systemId === undefined && listSystemIds().size > 0) {
       throw new StartError(
-        `Cannot tell which namespaces and links belong to ${path}: both its system-id file and its database are gone. ` +
-          'Look for names that begin with `ottavia-` in `ip netns list`, put the five characters that follow into the file system-id there, and purge again',
+        `Cannot tell which namespaces and links belong to ${directory.path}: its system-id file and its database are gone or damaged. ` +
+          'Find the five characters in the names of `ip netns list` (ottavia-…-) and `ip link` (ob…), write them into the file system-id there, and purge again',
       );
     }
-    await purgeSystem({ systemId, dataDir: path, settings, log });
+    if (systemId !== undefined) await purgeSystem({ systemId, dataDir: directory.path, settings, log });
   } catch (error) {
     directory.close();
     throw error;
   }
-  const left = directory.remove();
-  const kept = left.length > 0 ? `; kept what is not ours: ${left.join(', ')}` : '';
-  process.stdout.write(`Purged ${path}${kept}\n`);
+  return directory.remove();
 }
 
 export function readStandaloneSettings(options: StandaloneOptions): {
@@ -199,5 +205,8 @@ export function describe(error: unknown, dataDir: string): string {
     if (code === 'EROFS' || errcode === 8)
       return `Cannot write to data directory ${resolve(dataDir)}: it is read-only. Choose another with --data-dir`;
   }
-  return errorChain(error);
+  // These say it all themselves; the words of a library behind them would only hide the remedy.
+  const isWhole =
+    error instanceof StartError || error instanceof DirectoryInUse || error instanceof SettingsError;
+  return isWhole ? error.message : errorChain(error);
 }

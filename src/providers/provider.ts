@@ -31,6 +31,8 @@ export interface Provider {
     lb_algorithms: readonly string[];
     listener_protocols: readonly string[];
     pool_protocols: readonly string[];
+    /** Encryption to members (`tls_enabled`); false when absent. */
+    pool_tls?: boolean;
     flavor_capabilities: readonly Capability[];
     availability_zone_capabilities: readonly Capability[];
   };

@@ -131,8 +131,8 @@ async function run(scenario: Scenario, mortal: Mortal, ending: 'finish' | 'delet
       leftAfterDelete: await leftovers(db, cloud),
     };
   } finally {
-    await healthy.api.close();
-    await doomed.api.close();
+    await healthy.close();
+    await doomed.close();
     await db.destroy();
   }
 }

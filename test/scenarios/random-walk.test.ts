@@ -64,8 +64,8 @@ test(`random changes by ${CLIENTS} clients with two workers lead to the world th
     expect(await leftovers(db, cloud)).toEqual([]);
   } finally {
     walking = false;
-    await system.api.close();
-    await other.api.close();
+    await system.close();
+    await other.close();
     await db.destroy();
   }
 }, 300_000);

@@ -1,6 +1,6 @@
 /** A whole system on noop drivers and a database in memory, driven by hand: API, worker and a clock that tests step. */
 import type { FastifyInstance } from 'fastify';
-import { buildApi } from '../../src/api/server.ts';
+import { type ApiDeps, buildApi } from '../../src/api/server.ts';
 import { DEFAULT_API_SETTINGS } from '../../src/api/settings.ts';
 import { DEFAULT_HAPROXY_SETTINGS } from '../../src/dataplane/haproxy/context.ts';
 import { loadGraph } from '../../src/db/graph.ts';
@@ -70,7 +70,9 @@ export const LEASE_TTL_MS = 30_000;
 
 /** One process of the system: an API and a worker over the same outside. */
 export class SystemProcess {
-  readonly api: FastifyInstance;
+  readonly #apiParts: ApiDeps;
+  /** Built by the first request: a process that only works has none. */
+  #api: FastifyInstance | undefined;
   readonly #worker: PassParts;
   readonly #clock: SteppedClock;
   readonly #stop = new AbortController();
@@ -100,22 +102,27 @@ export class SystemProcess {
       leaseTtlMs: LEASE_TTL_MS,
       patienceMs: 60_000,
     };
-    this.api = buildApi({
+    this.#apiParts = {
       db: outside.db,
       providers,
       clock,
       log: silentLog,
-      queue: { notify: async () => {}, consume: () => () => {} },
+      queue: { notify: async () => {} },
       settings: DEFAULT_API_SETTINGS,
       authenticate: async () => ({ user_id: 'u', project_id: 'p', roles: ['admin'], is_admin: true }),
-    });
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#api?.close();
   }
 
   /** One request; every one takes a millisecond, so that rows have an order. */
   async request(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: object) {
     this.#clock.step(1);
     const url = `/v2.0/lbaas${path}`;
-    const answer = await this.api.inject({ method, url, ...(body ? { payload: body } : {}) });
+    this.#api ??= buildApi(this.#apiParts);
+    const answer = await this.#api.inject({ method, url, ...(body ? { payload: body } : {}) });
     return { status: answer.statusCode, body: answer.body === '' ? undefined : answer.json() };
   }
 
@@ -223,7 +230,7 @@ export async function freshBuild(db: Db): Promise<unknown[]> {
     await system.drain();
     return await servedWorld(fresh, cloud);
   } finally {
-    await system.api.close();
+    await system.close();
     await fresh.destroy();
   }
 }

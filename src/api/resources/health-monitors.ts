@@ -5,34 +5,60 @@ import { HEALTH_MONITOR_TYPES, type HealthMonitor, HTTP_METHODS } from '../../mo
 import type { Resource } from '../../model/load-balancer.ts';
 import type { Pool } from '../../model/pool.ts';
 import { canUseMonitor, isHttpMonitor } from '../../model/protocols.ts';
-import { ADMIN_STATE_UP, type Body, type Field, type Fields, IGNORED_PROJECT, NAME, refuse, TAGS } from '../body.ts';
+import {
+  ADMIN_STATE_UP,
+  type Body,
+  type Field,
+  type Fields,
+  IGNORED_PROJECT,
+  NAME,
+  refuse,
+  TAGS,
+} from '../body.ts';
 import { type Draft, notFound } from '../draft.ts';
 import { choice, integer, numberOf, text, uuid } from '../fields.ts';
 import { COMMON_FILTERS, columns } from '../list-query.ts';
 import { asIds, type ChildResource, commonView, type Env } from '../resource.ts';
 import type { ApiSettings } from '../settings.ts';
-import { touchListenersOf } from './pools.ts';
+import { touchPool } from './pools.ts';
 
 const LABEL = /^_?[A-Za-z0-9]([A-Za-z0-9-_]{0,61}[A-Za-z0-9])?$/;
 
 const domainName = text(255, value =>
-  value.replace(/\.$/, '').split('.').every(label => LABEL.test(label)) ? undefined : 'Value should be a host name.',
+  value
+    .replace(/\.$/, '')
+    .split('.')
+    .every(label => LABEL.test(label))
+    ? undefined
+    : 'Value should be a host name.',
 );
 const urlPath = text(255, value =>
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
   /^\/(?!\/)[^\s\x00-\x1f\x7f]*$/.test(value) ? undefined : 'Value should be a path that begins with one /.',
 );
 const expectedCodes = text(64, value =>
-  /^(\d{3}(\s*,\s*\d{3})*|\d{3}-\d{3})$/.test(value) ? undefined : 'Value should be codes, such as 200, or 200,202, or 200-204.',
+  /^(\d{3}(\s*,\s*\d{3})*|\d{3}-\d{3})$/.test(value)
+    ? undefined
+    : 'Value should be codes, such as 200, or 200,202, or 200-204.',
 );
 const seconds = (doc: string): Field => ({ kind: integer(0), post: 'required', nullOnPut: 'refuse', doc });
 
 /** What can also stand inside the body of a load balancer that is created. */
 export const HEALTH_MONITOR_FIELDS: Fields = {
-  type: { kind: choice(HEALTH_MONITOR_TYPES), post: 'required', put: false, doc: 'What is sent to a member.' },
+  type: {
+    kind: choice(HEALTH_MONITOR_TYPES),
+    post: 'required',
+    put: false,
+    doc: 'What is sent to a member.',
+  },
   delay: seconds('Seconds between two checks.'),
   timeout: seconds('Seconds that one check may take.'),
-  max_retries: { kind: integer(1, 10), post: 'required', nullOnPut: 'refuse', doc: 'Successes until a member is up.' },
+  max_retries: {
+    kind: integer(1, 10),
+    post: 'required',
+    nullOnPut: 'refuse',
+    doc: 'Successes until a member is up.',
+  },
   max_retries_down: { kind: integer(1, 10), default: 3, doc: 'Failures until a member is down.' },
   http_method: { kind: choice(HTTP_METHODS), doc: 'The method of an HTTP check.' },
   url_path: { kind: urlPath, doc: 'The path of an HTTP check.' },
@@ -102,11 +128,6 @@ export const healthMonitors: ChildResource<'health_monitor'> = {
   },
   viewer: async () => monitor => ({ ...healthMonitorView(monitor), pools: asIds([monitor.pool_id]) }),
 };
-
-function touchPool(draft: Draft, pool: Pool): void {
-  draft.touch('pool', pool);
-  touchListenersOf(draft, pool);
-}
 
 type HealthMonitorBody = Omit<HealthMonitor, keyof Resource | 'loadbalancer_id' | 'pool_id'>;
 

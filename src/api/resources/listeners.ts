@@ -5,12 +5,41 @@ import { Fault } from '../../lib/errors.ts';
 import { CLIENT_AUTHENTICATION_MODES, LISTENER_PROTOCOLS, type Listener } from '../../model/listener.ts';
 import type { Resource } from '../../model/load-balancer.ts';
 import { canUsePool, LISTENER_FEATURES, portGroup } from '../../model/protocols.ts';
-import { ADMIN_STATE_UP, type Body, DESCRIPTION, type Field, type Fields, IGNORED_PROJECT, NAME, refuse, TAGS } from '../body.ts';
+import {
+  ADMIN_STATE_UP,
+  type Body,
+  DESCRIPTION,
+  type Field,
+  type Fields,
+  IGNORED_PROJECT,
+  NAME,
+  refuse,
+  TAGS,
+} from '../body.ts';
 import { type Draft, notFound } from '../draft.ts';
-import { absentObject, boolean, choice, cidr, emptyList, integer, list, text, textMap, uuid } from '../fields.ts';
+import {
+  absentObject,
+  boolean,
+  choice,
+  cidr,
+  emptyList,
+  integer,
+  list,
+  text,
+  textMap,
+  uuid,
+} from '../fields.ts';
 import { COMMON_FILTERS, columns } from '../list-query.ts';
 import { getRecord } from '../operations.ts';
-import { type ApiDeps, asIds, type ChildResource, checkSupported, commonView, type Env, type Operation } from '../resource.ts';
+import {
+  type ApiDeps,
+  asIds,
+  type ChildResource,
+  checkSupported,
+  commonView,
+  type Env,
+  type Operation,
+} from '../resource.ts';
 import { type ApiSettings, isProtocolAllowed } from '../settings.ts';
 import { checkTlsChoice, REFERENCE, TLS_FIELDS, withTlsDefaults } from '../tls.ts';
 
@@ -23,7 +52,12 @@ const timeout = (name: keyof ApiSettings, doc: string): Field => ({
 
 /** What can also stand inside the body of a load balancer that is created. */
 export const LISTENER_FIELDS: Fields = {
-  protocol: { kind: choice(LISTENER_PROTOCOLS), post: 'required', put: false, doc: 'What the listener speaks.' },
+  protocol: {
+    kind: choice(LISTENER_PROTOCOLS),
+    post: 'required',
+    put: false,
+    doc: 'What the listener speaks.',
+  },
   protocol_port: { kind: integer(1, 65_535), post: 'required', put: false, doc: 'The port on the VIP.' },
   name: NAME,
   description: DESCRIPTION,
@@ -32,11 +66,18 @@ export const LISTENER_FIELDS: Fields = {
   timeout_client_data: timeout('timeout_client_data', 'Milliseconds that a client may be silent.'),
   timeout_member_connect: timeout('timeout_member_connect', 'Milliseconds to connect to a member.'),
   timeout_member_data: timeout('timeout_member_data', 'Milliseconds that a member may be silent.'),
-  timeout_tcp_inspect: timeout('timeout_tcp_inspect', 'Milliseconds to wait for the content of a connection.'),
+  timeout_tcp_inspect: timeout(
+    'timeout_tcp_inspect',
+    'Milliseconds to wait for the content of a connection.',
+  ),
   default_pool_id: { kind: uuid, doc: 'The pool for requests that no policy redirects.' },
   insert_headers: { kind: textMap(255), default: {}, doc: 'Headers to insert into requests to members.' },
   default_tls_container_ref: REFERENCE,
-  sni_container_refs: { kind: list(text(255), { unique: true }), default: [], doc: 'Certificates by server name.' },
+  sni_container_refs: {
+    kind: list(text(255), { unique: true }),
+    default: [],
+    doc: 'Certificates by server name.',
+  },
   client_ca_tls_container_ref: REFERENCE,
   client_crl_container_ref: REFERENCE,
   client_authentication: {
@@ -54,7 +95,13 @@ export const LISTENER_FIELDS: Fields = {
 };
 
 const FIELDS: Fields = {
-  loadbalancer_id: { kind: uuid, post: 'required', put: false, nullOnPost: 'not-found', doc: 'The load balancer.' },
+  loadbalancer_id: {
+    kind: uuid,
+    post: 'required',
+    put: false,
+    nullOnPost: 'not-found',
+    doc: 'The load balancer.',
+  },
   ...LISTENER_FIELDS,
   ...IGNORED_PROJECT,
   l7policies: { kind: emptyList, post: 'ignored', put: false, doc: 'Empty.' },
@@ -115,10 +162,16 @@ export function createListener(draft: Draft, body: Body, env: Env): Listener {
     refuse('protocol', protocol, 'The operator of this system does not allow such listeners.');
   const features = LISTENER_FEATURES[protocol];
   if (features.tls_refs === 'required' && !hasRefs(fields))
-    throw new Fault('invalid', `A ${protocol} listener needs default_tls_container_ref or sni_container_refs.`);
+    throw new Fault(
+      'invalid',
+      `A ${protocol} listener needs default_tls_container_ref or sni_container_refs.`,
+    );
   checkFeatures(fields, fields, env.settings);
   if (fields.client_ca_tls_container_ref !== null && !hasRefs(fields))
-    throw new Fault('invalid', 'client_ca_tls_container_ref needs default_tls_container_ref or sni_container_refs.');
+    throw new Fault(
+      'invalid',
+      'client_ca_tls_container_ref needs default_tls_container_ref or sni_container_refs.',
+    );
   checkDefaultPool(draft, fields);
   const allowed_cidrs = checkCidrs(draft, fields.allowed_cidrs);
   const group = portGroup(protocol);
@@ -131,7 +184,8 @@ export function createListener(draft: Draft, body: Body, env: Env): Listener {
       `Another Listener on this Load Balancer is already using protocol_port ${twin.protocol_port}: ${twin.id}.`,
     );
   }
-  const fills = features.tls_defaults === 'yes' || (features.tls_defaults === 'with_tls_refs' && hasRefs(fields));
+  const fills =
+    features.tls_defaults === 'yes' || (features.tls_defaults === 'with_tls_refs' && hasRefs(fields));
   const tls = fills ? withTlsDefaults(body, env.settings.listener_tls) : body;
   checkSupported('listener protocol', protocol, env.provider.supports.listener_protocols, env);
   return draft.insert('listener', {
@@ -187,7 +241,11 @@ function checkClientAuthentication(sent: Partial<Listener>, merged: ListenerBody
   if (merged.client_authentication !== 'NONE')
     refuse('client_authentication', merged.client_authentication, 'It needs a client_ca_tls_container_ref.');
   if (merged.client_crl_container_ref)
-    refuse('client_crl_container_ref', merged.client_crl_container_ref, 'It needs a client_ca_tls_container_ref.');
+    refuse(
+      'client_crl_container_ref',
+      merged.client_crl_container_ref,
+      'It needs a client_ca_tls_container_ref.',
+    );
 }
 
 function checkDefaultPool(draft: Draft, listener: Pick<Listener, 'default_pool_id' | 'protocol'>): void {
@@ -198,7 +256,10 @@ function checkDefaultPool(draft: Draft, listener: Pick<Listener, 'default_pool_i
   const pool = draft.graph.pools.find(p => p.id === poolId);
   if (!pool) throw notFound('pool', poolId);
   if (!canUsePool(protocol, pool.protocol))
-    throw new Fault('invalid', `A ${protocol} listener cannot use pool ${pool.id}: its protocol is ${pool.protocol}.`);
+    throw new Fault(
+      'invalid',
+      `A ${protocol} listener cannot use pool ${pool.id}: its protocol is ${pool.protocol}.`,
+    );
   draft.getMutable('pool', poolId);
 }
 

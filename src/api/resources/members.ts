@@ -6,13 +6,32 @@ import type { Resource } from '../../model/load-balancer.ts';
 import type { Member, Pool } from '../../model/pool.ts';
 import { isLvsProtocol } from '../../model/protocols.ts';
 import { authorize } from '../auth.ts';
-import { ADMIN_STATE_UP, type Body, type Fields, IGNORED_PROJECT, NAME, readPost, refuse, rootOf, TAGS, throwProblems } from '../body.ts';
+import {
+  ADMIN_STATE_UP,
+  type Body,
+  type Fields,
+  IGNORED_PROJECT,
+  NAME,
+  readPost,
+  refuse,
+  rootOf,
+  TAGS,
+  throwProblems,
+} from '../body.ts';
 import { type Draft, notFound } from '../draft.ts';
 import { boolean, integer, ipAddress, isObject, isTrueWord, Problems, uuid } from '../fields.ts';
 import { COMMON_FILTERS, columns } from '../list-query.ts';
 import { changeAndNotify, envOf } from '../operations.ts';
-import { type ApiDeps, type Call, type ChildResource, commonView, type Env, getLoadBalancer, type Operation } from '../resource.ts';
-import { touchListenersOf } from './pools.ts';
+import {
+  type ApiDeps,
+  type Call,
+  type ChildResource,
+  commonView,
+  type Env,
+  getLoadBalancer,
+  type Operation,
+} from '../resource.ts';
+import { touchPool } from './pools.ts';
 
 /** What can also stand inside the body of a load balancer that is created. */
 export const MEMBER_FIELDS: Fields = {
@@ -23,7 +42,12 @@ export const MEMBER_FIELDS: Fields = {
   backup: { kind: boolean, default: false, doc: 'Whether it serves only while all others are down.' },
   monitor_port: { kind: integer(1, 65_535), doc: 'The port to check; protocol_port when null.' },
   monitor_address: { kind: ipAddress, doc: 'The address to check; address when null.' },
-  request_sriov: { kind: boolean, default: false, put: false, doc: 'Whether to reach it through an SR-IOV port.' },
+  request_sriov: {
+    kind: boolean,
+    default: false,
+    put: false,
+    doc: 'Whether to reach it through an SR-IOV port.',
+  },
   name: NAME,
   admin_state_up: ADMIN_STATE_UP,
   tags: TAGS,
@@ -90,11 +114,6 @@ async function getPool(db: ApiDeps['db'], params: Call['params']): Promise<Pool>
   return pool;
 }
 
-function touchPool(draft: Draft, pool: Pool): void {
-  draft.touch('pool', pool);
-  touchListenersOf(draft, pool);
-}
-
 async function checkSubnet(body: Body, env: Env): Promise<void> {
   const id = body.subnet_id as string | null | undefined;
   if (id && !(await env.network.findSubnet(id))) refuse('subnet_id', id, 'There is no such subnet.');
@@ -116,7 +135,11 @@ export function createMember(draft: Draft, pool: Pool, body: Body, env: Env): Me
   if (env.settings.reserved_ips.some(reserved => canonicalAddress(reserved) === address))
     refuse('address', fields.address, 'The operator of this system has reserved it.');
   if (request_sriov)
-    refuse('request_sriov', request_sriov, "It needs a flavor with allow_member_sriov, which this load balancer's is not.");
+    refuse(
+      'request_sriov',
+      request_sriov,
+      "It needs a flavor with allow_member_sriov, which this load balancer's is not.",
+    );
   const twin = stayingIn(draft, pool).find(member => keyOf(member) === keyOf(fields));
   if (twin) {
     throw new Fault(
@@ -124,7 +147,11 @@ export function createMember(draft: Draft, pool: Pool, body: Body, env: Env): Me
       `Another member on this pool is already using ip ${fields.address} on protocol_port ${fields.protocol_port}: ${twin.id}.`,
     );
   }
-  if (isLvsProtocol(pool.protocol) && draft.vipVersions.size > 0 && !draft.vipVersions.has(versionOf(address))) {
+  if (
+    isLvsProtocol(pool.protocol) &&
+    draft.vipVersions.size > 0 &&
+    !draft.vipVersions.has(versionOf(address))
+  ) {
     throw new Fault(
       'unsupported',
       `Provider ${env.provider.name} does not support ${pool.protocol} members of another IP version than the VIP's.`,
@@ -189,7 +216,10 @@ function planMembers(draft: Draft, pool: Pool, wanted: Wanted[], additive: boole
       continue;
     }
     if (kept.has(member)) {
-      throw new Fault('invalid', `Member ${member.address} port ${member.protocol_port} is in the list twice.`);
+      throw new Fault(
+        'invalid',
+        `Member ${member.address} port ${member.protocol_port} is in the list twice.`,
+      );
     }
     kept.add(member);
     // What is not named goes back to its default, but name, tags and subnet stay.

@@ -12,8 +12,22 @@ import {
   SESSION_PERSISTENCE_TYPES,
   type SessionPersistence,
 } from '../../model/pool.ts';
-import { canTunePersistence, canUsePersistence, canUsePool, LISTENER_FEATURES } from '../../model/protocols.ts';
-import { ADMIN_STATE_UP, type Body, DESCRIPTION, type Fields, IGNORED_PROJECT, NAME, refuse, TAGS } from '../body.ts';
+import {
+  canTunePersistence,
+  canUsePersistence,
+  canUsePool,
+  LISTENER_FEATURES,
+} from '../../model/protocols.ts';
+import {
+  ADMIN_STATE_UP,
+  type Body,
+  DESCRIPTION,
+  type Fields,
+  IGNORED_PROJECT,
+  NAME,
+  refuse,
+  TAGS,
+} from '../body.ts';
 import { type Draft, notFound } from '../draft.ts';
 import { absentObject, boolean, choice, emptyList, integer, object, text, uuid } from '../fields.ts';
 import { COMMON_FILTERS, columns } from '../list-query.ts';
@@ -23,14 +37,23 @@ import { checkTlsChoice, REFERENCE, TLS_FIELDS, withTlsDefaults } from '../tls.t
 /** Characters that RFC 6265 keeps out of a cookie's name. */
 const cookieName = text(255, value =>
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  value === '' || /[\s\x00-\x1f\x7f"(),/:;<=>?@[\\\]{}]/.test(value) ? 'Value should be a cookie name.' : undefined,
+  value === '' || /[\s\x00-\x1f\x7f"(),/:;<=>?@[\\\]{}]/.test(value)
+    ? 'Value should be a cookie name.'
+    : undefined,
 );
-const granularity = text(64, value => (isMask(value) ? undefined : 'Value should be an IPv4 mask or an IPv6 prefix length.'));
+const granularity = text(64, value =>
+  isMask(value) ? undefined : 'Value should be an IPv4 mask or an IPv6 prefix length.',
+);
 
 /** What can also stand inside the body of a load balancer that is created. */
 export const POOL_FIELDS: Fields = {
   protocol: { kind: choice(POOL_PROTOCOLS), post: 'required', put: false, doc: 'What the members speak.' },
-  lb_algorithm: { kind: choice(LB_ALGORITHMS), post: 'required', nullOnPut: 'refuse', doc: 'How a member is chosen.' },
+  lb_algorithm: {
+    kind: choice(LB_ALGORITHMS),
+    post: 'required',
+    nullOnPut: 'refuse',
+    doc: 'How a member is chosen.',
+  },
   session_persistence: {
     kind: object<SessionPersistence>({
       type: { kind: choice(SESSION_PERSISTENCE_TYPES) },
@@ -108,8 +131,9 @@ export const pools: ChildResource<'pool'> = {
   },
 };
 
-/** The listeners that send traffic to the pool are affected by what happens to it. Source: contract api.md 4.1. */
-export function touchListenersOf(draft: Draft, pool: Pool): void {
+/** A change of the pool or of what is in it affects the listeners that use it. Source: contract api.md 4.1. */
+export function touchPool(draft: Draft, pool: Pool, set: Partial<Pool> = {}): void {
+  draft.touch('pool', pool, set);
   for (const listener of draft.graph.listeners) {
     if (listener.default_pool_id === pool.id) draft.touch('listener', listener);
   }
@@ -124,13 +148,20 @@ export function createPool(draft: Draft, body: Body, env: Env): Pool {
   if (listener) {
     const { protocol, id } = listener;
     if (!LISTENER_FEATURES[protocol].default_pool || !canUsePool(protocol, fields.protocol))
-      refuse('protocol', fields.protocol, `Listener ${id} cannot use such a pool: its protocol is ${protocol}.`);
+      refuse(
+        'protocol',
+        fields.protocol,
+        `Listener ${id} cannot use such a pool: its protocol is ${protocol}.`,
+      );
   }
   const session_persistence = checkPersistence(fields.session_persistence, null, fields.protocol);
   checkReferences(fields);
   checkTlsChoice(rest, env.settings);
   if (listener?.default_pool_id)
-    throw new Fault('conflict', `Listener ${listener.id} already has a default pool: ${listener.default_pool_id}.`);
+    throw new Fault(
+      'conflict',
+      `Listener ${listener.id} already has a default pool: ${listener.default_pool_id}.`,
+    );
   checkServed(fields, env);
   checkSupported('pool protocol', fields.protocol, env.provider.supports.pool_protocols, env);
   const tls = fields.tls_enabled ? withTlsDefaults(rest, env.settings.pool_tls) : rest;
@@ -150,13 +181,19 @@ function updatePool(draft: Draft, pool: Pool, body: Body, env: Env): void {
   if (sent.tls_ciphers === null) sent.tls_ciphers = defaults.tls_ciphers as string;
   if (sent.tls_versions === null) sent.tls_versions = defaults.tls_versions as string[];
   if (sent.session_persistence)
-    sent.session_persistence = checkPersistence(sent.session_persistence, pool.session_persistence, pool.protocol);
+    sent.session_persistence = checkPersistence(
+      sent.session_persistence,
+      pool.session_persistence,
+      pool.protocol,
+    );
   const merged = { ...pool, ...sent };
   checkReferences(merged);
   checkTlsChoice(sent, env.settings);
-  checkServed({ ...merged, tls_enabled: sent.tls_enabled ?? false, lb_algorithm: sent.lb_algorithm ?? 'ROUND_ROBIN' }, env);
-  draft.touch('pool', pool, sent);
-  touchListenersOf(draft, pool);
+  checkServed(
+    { ...merged, tls_enabled: sent.tls_enabled ?? false, lb_algorithm: sent.lb_algorithm ?? 'ROUND_ROBIN' },
+    env,
+  );
+  touchPool(draft, pool, sent);
 }
 
 /** Its members and monitor go with it, and its listeners lose it. Source: contract api.md 7.4. */
@@ -180,7 +217,10 @@ function checkServed(pool: Pick<Pool, 'tls_enabled' | 'lb_algorithm'>, env: Env)
   const { supports } = env.provider;
   checkSupported('lb_algorithm', pool.lb_algorithm, supports.lb_algorithms, env);
   if (pool.tls_enabled && !supports.pool_tls)
-    throw new Fault('unsupported', `Provider ${env.provider.name} does not support pools with tls_enabled yet.`);
+    throw new Fault(
+      'unsupported',
+      `Provider ${env.provider.name} does not support pools with tls_enabled yet.`,
+    );
 }
 
 /** The whole session persistence that results, omitted parts null, the type inherited. Source: contract api.md 7.3. */
@@ -217,7 +257,10 @@ function isMask(value: string): boolean {
   if (/^\d{1,3}$/.test(value)) return Number(value) <= 128;
   const address = findCanonicalAddress(value);
   if (address === undefined || address.includes(':')) return address !== undefined;
-  const bits = address.split('.').map(part => Number(part).toString(2).padStart(8, '0')).join('');
+  const bits = address
+    .split('.')
+    .map(part => Number(part).toString(2).padStart(8, '0'))
+    .join('');
   return /^1*0*$/.test(bits);
 }
 

@@ -97,7 +97,7 @@ export const listener: Noun = {
       sentence: 'The certificate',
     },
     {
-      flags: '--sni-container-refs <ref>',
+      flags: '--sni-container-refs <ref...>',
       field: 'sni_container_refs',
       repeated: true,
       sentence: 'One more certificate, chosen by SNI (repeat for more)',

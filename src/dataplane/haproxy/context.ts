@@ -1,7 +1,6 @@
 /** What haproxy.cfg depends on besides the graph: the amphora it is for, its haproxy, and the operator's settings. */
 import type { Amphora } from '../../model/amphora.ts';
 import type { Listener } from '../../model/listener.ts';
-import type { AgentDetails } from '../../wire/agent-api.ts';
 
 /** Options of `[haproxy_amphora]` and `[amphora_agent]`, in camelCase. */
 export interface HaproxySettings {
@@ -31,13 +30,21 @@ export const DEFAULT_HAPROXY_SETTINGS: HaproxySettings = {
   stickSize: '10k',
 };
 
+/** What haproxy is tuned to, as `GET /details` of the agent tells it. */
+export interface MachineDetails {
+  cpu_count: number;
+  active_tuned_profiles: string;
+  /** In kB. */
+  memory: { free: number; buffers: number; cached: number };
+}
+
 export interface RenderContext {
   /** The amphora that will run the file: two of one load balancer may have different releases of haproxy. */
   amphora: Amphora;
   /** As `GET /info` tells it: `2.6.12-1+deb12u4`. */
   haproxyVersion: string;
-  /** As `GET /details` tells it; without it nothing is tuned to the machine. */
-  details?: Pick<AgentDetails, 'cpu_count' | 'active_tuned_profiles' | 'memory'>;
+  /** Without it nothing is tuned to the machine. */
+  details?: MachineDetails;
   settings: HaproxySettings;
 }
 

@@ -14,6 +14,8 @@ export type Line = string & { readonly [quoted]: 'line' };
  */
 export function word(value: string): Word {
   if (value === '') return '""' as Word;
+  // Printable ASCII but for space, quotes, the hash and the backslash.
+  if (/^[!$-&(-[\]-~]+$/.test(value)) return value as Word;
   let text = '';
   for (const byte of Buffer.from(value, 'utf8')) {
     const character = String.fromCharCode(byte);

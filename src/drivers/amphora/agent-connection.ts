@@ -8,6 +8,8 @@ export interface AgentConnectionOptions {
   amphoraId: string;
   address: string;
   authority: Pick<CertificateAuthority, 'controllerCredentials'>;
+  /** 9443 when absent. */
+  port?: number;
   connectTimeoutMs?: number;
   readTimeoutMs?: number;
 }
@@ -96,13 +98,14 @@ export class AgentConnection {
   async #send(path: string, call: AgentRequest): Promise<AgentReply> {
     const host = this.address.includes(':') ? `[${this.address}]` : this.address;
     const what = `${call.method} ${path}`;
-    const reply = await this.#exchange(`https://${host}:${AGENT_PORT}${path}`, call).catch(
-      (cause: unknown) => {
-        throw new Error(`Cannot send ${what} to amphora ${this.#options.amphoraId} at ${this.address}`, {
-          cause,
-        });
-      },
-    );
+    const reply = await this.#exchange(
+      `https://${host}:${this.#options.port ?? AGENT_PORT}${path}`,
+      call,
+    ).catch((cause: unknown) => {
+      throw new Error(`Cannot send ${what} to amphora ${this.#options.amphoraId} at ${this.address}`, {
+        cause,
+      });
+    });
     return call.tolerated?.includes(reply.status) ? reply : this.check(reply, what);
   }
 

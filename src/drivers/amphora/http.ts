@@ -10,15 +10,15 @@ import {
   type PlugNetwork,
   type PlugVip,
 } from '../../wire/agent-api.ts';
-import type { CertificateAuthority } from '../certificates/authority.ts';
-import { AgentConnection, type AgentReply, isNotAnswering } from './agent-connection.ts';
+import {
+  AgentConnection,
+  type AgentConnectionOptions,
+  type AgentReply,
+  isNotAnswering,
+} from './agent-connection.ts';
 import type { AmphoraConfig, AmphoraDriver, CertificateFile } from './amphora.ts';
 
-export interface HttpAmphoraOptions {
-  authority: Pick<CertificateAuthority, 'controllerCredentials'>;
-  connectTimeoutMs?: number;
-  readTimeoutMs?: number;
-}
+export type HttpAmphoraOptions = Omit<AgentConnectionOptions, 'amphoraId' | 'address'>;
 
 /** How long an agent that should be asked again soon may take: one that boots often swallows packets. */
 const FIND_TIMEOUT_MS = 3_000;
@@ -61,18 +61,13 @@ export class HttpAmphora implements AmphoraDriver {
 
   async plugVip(amphora: Amphora, vip: string, request: PlugVip): Promise<void> {
     // 409: its interface is in the inner namespace already.
-    await this.#connection(amphora).request({
-      ...{ method: 'POST', path: `plug/vip/${encodeURIComponent(vip)}`, json: request, tolerated: [409] },
-    });
+    const path = `plug/vip/${encodeURI(vip)}`;
+    await this.#connection(amphora).request({ method: 'POST', path, json: request, tolerated: [409] });
   }
 
   async plugNetwork(amphora: Amphora, request: PlugNetwork): Promise<void> {
-    await this.#connection(amphora).request({
-      method: 'POST',
-      path: 'plug/network',
-      json: request,
-      tolerated: [409],
-    });
+    const path = 'plug/network';
+    await this.#connection(amphora).request({ method: 'POST', path, json: request, tolerated: [409] });
   }
 
   async apply(amphora: Amphora, config: AmphoraConfig): Promise<void> {
@@ -91,7 +86,7 @@ export class HttpAmphora implements AmphoraDriver {
   }
 
   async interfaceOf(amphora: Amphora, address: string): Promise<string> {
-    const path = `interface/${encodeURIComponent(address)}`;
+    const path = `interface/${encodeURI(address)}`;
     const { json } = await this.#connection(amphora).request({ method: 'GET', path });
     const name = (json as { interface?: unknown } | undefined)?.interface;
     if (typeof name !== 'string')
@@ -132,12 +127,11 @@ export class HttpAmphora implements AmphoraDriver {
    * may have died before. An agent that runs it already has nothing to do.
    */
   async #sendHaproxy(connection: AgentConnection, amphora: Amphora, id: string, cfg: string): Promise<void> {
-    const present = await connection.request({
-      ...{ method: 'GET', path: `loadbalancer/${id}/haproxy`, tolerated: [404] },
-    });
+    const path = `loadbalancer/${id}/haproxy`;
+    const present = await connection.request({ method: 'GET', path, tolerated: [404] });
     if (present.status !== 200 || present.etag !== md5(cfg)) {
-      const path = `loadbalancer/${amphora.id}/${id}/haproxy`;
-      const sent = await connection.request({ method: 'PUT', path, body: cfg, tolerated: [400] });
+      const upload = `loadbalancer/${amphora.id}/${id}/haproxy`;
+      const sent = await connection.request({ method: 'PUT', path: upload, body: cfg, tolerated: [400] });
       if (sent.status === 400) throw rejected(amphora, id, sent);
     }
     await connection.request({ method: 'PUT', path: `loadbalancer/${id}/reload` });

@@ -61,12 +61,14 @@ describe('LocalAuthority', () => {
     const verify = (ca: string, file: string, purpose: string) =>
       execFileSync('openssl', ['verify', '-x509_strict', '-purpose', purpose, '-CAfile', ca, file], {
         cwd: parent,
+        stdio: 'pipe',
       });
     verify('certificates/server_ca.pem', 'server.pem', 'sslserver');
     verify('certificates/client_ca.pem', 'certificates/controller.pem', 'sslclient');
     expect(() => verify('certificates/client_ca.pem', 'server.pem', 'sslserver')).toThrow();
     const text = execFileSync('openssl', ['x509', '-noout', '-text', '-in', 'server.pem'], {
       cwd: parent,
+      stdio: 'pipe',
     }).toString();
     for (const name of ['Basic Constraints', 'Key Usage', 'Extended Key Usage']) {
       expect(text).toContain(`X509v3 ${name}: critical`);

@@ -64,8 +64,9 @@ export async function writeDirectory(
   for (const part of ['work', 'root', 'upper']) mkdirSync(join(directory, part), { recursive: true });
   for (const path of [...AGENT_DIRECTORIES, OLD_ROOT_IN_INSTANCE]) makeDirectories(upper, path);
   for (const file of parts.files) {
+    const path = insideOf(upper, file.path);
     makeDirectories(upper, dirname(file.path));
-    writeFileSync(insideOf(upper, file.path), file.content, { mode: file.mode });
+    writeFileSync(path, file.content, { mode: file.mode });
   }
   makeDirectories(upper, dirname(AGENT_IN_INSTANCE));
   await copyFile(parts.agent, join(upper, AGENT_IN_INSTANCE));

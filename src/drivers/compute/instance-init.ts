@@ -59,7 +59,7 @@ ${hide.length > 0 ? `${hide.join('\n')}\n` : ''}  mount --bind ${quote(spec.node
     ${NODE_IN_INSTANCE} ${AGENT_IN_INSTANCE} --config-file ${AGENT_CONFIG_FILE} &
     wait $!
     echo "The agent ended with $?; it is started again"
-    if [ "$(wc -c < /proc/self/fd/1)" -gt ${CONSOLE_LIMIT_BYTES} ]; then : > /proc/self/fd/1; fi
+    if [ "$(wc -c < /proc/1/fd/1)" -gt ${CONSOLE_LIMIT_BYTES} ]; then : > /proc/1/fd/1; fi
     sleep 0.5
   done
 }

@@ -17,24 +17,31 @@ export interface DefaultNetworks {
 }
 
 /**
- * Finds or creates both, with their bridges. Their CIDRs are chosen at the first start such that nothing of the host's
- * overlaps; half of each is left to addresses that are chosen by hand.
+ * Finds or creates both, with their bridges. CIDRs that are not given are chosen at the first start such that nothing of
+ * the host's overlaps; half of each is left to addresses that are chosen by hand.
  */
 export async function ensureDefaultNetworks(
   network: BridgeNetwork,
   systemId: string,
+  cidrs: { management?: string; private?: string } = {},
 ): Promise<DefaultNetworks> {
   const seed = Number.parseInt(systemId, 16);
   return {
-    management: await ensureOne(network, MANAGEMENT_NETWORK, 'lb-mgmt-subnet', seed * 2),
-    private: await ensureOne(network, PRIVATE_NETWORK, 'private-subnet', seed * 2 + 1),
+    management: await ensureOne(network, MANAGEMENT_NETWORK, 'lb-mgmt-subnet', seed * 2, cidrs.management),
+    private: await ensureOne(network, PRIVATE_NETWORK, 'private-subnet', seed * 2 + 1, cidrs.private),
   };
 }
 
-async function ensureOne(bridge: BridgeNetwork, name: string, subnetName: string, seed: number) {
+async function ensureOne(
+  bridge: BridgeNetwork,
+  name: string,
+  subnetName: string,
+  seed: number,
+  wanted: string | undefined,
+) {
   const network = await bridge.ensureNetwork({ name });
   const present = (await bridge.subnetsOf(network.id)).find(subnet => subnet.name === subnetName);
-  const cidr = present?.cidr ?? (await chooseCidr(bridge, seed));
+  const cidr = present?.cidr ?? wanted ?? (await chooseCidr(bridge, seed));
   const subnet = await bridge.ensureSubnet({
     name: subnetName,
     network_id: network.id,

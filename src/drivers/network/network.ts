@@ -61,6 +61,9 @@ export interface Network {
   findNetwork(id: string): Promise<CloudNetwork | undefined>;
   findSubnet(id: string): Promise<Subnet | undefined>;
   findPort(id: string): Promise<Port | undefined>;
+  /** Absent where the network knows no such thing; then the API refuses to name one. */
+  findQosPolicy?(id: string): Promise<{ id: string } | undefined>;
+  findSecurityGroup?(id: string): Promise<{ id: string } | undefined>;
   listNetworks(): Promise<CloudNetwork[]>;
   listSubnets(): Promise<Subnet[]>;
   /** Of one network id: what was created, in that order. */

@@ -1,0 +1,25 @@
+/** Files that an amphora image brings along; where there is no image, the agent makes those that are missing. Source: contract amphora-agent.md 5.1. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Paths } from '../config.ts';
+import { findText, writeWhole } from '../files.ts';
+
+const PING_WRAPPER = `#!/bin/sh
+case "$HAPROXY_SERVER_ADDR" in
+  *:*) exec ping -6 -q -n -w 1 -c 1 "$HAPROXY_SERVER_ADDR" > /dev/null 2>&1 ;;
+  *) exec ping -4 -q -n -w 1 -c 1 "$HAPROXY_SERVER_ADDR" > /dev/null 2>&1 ;;
+esac
+`;
+
+/** `agentProgram` is the file that this process runs: the check program is one of its words. */
+export function ensureBootFiles(paths: Paths, agentProgram: string): void {
+  if (!existsSync(paths.userGroup)) {
+    const group = /^nogroup:/m.test(findText('/etc/group') ?? '') ? 'nogroup' : 'haproxy';
+    writeWhole(paths.userGroup, `global\n    group ${group}\n`);
+  }
+  if (!existsSync(paths.pingWrapper)) writeWhole(paths.pingWrapper, PING_WRAPPER, 0o755);
+  const check = join(paths.programs, 'haproxy-vrrp-check');
+  if (!existsSync(check)) {
+    writeWhole(check, `#!/bin/sh\nexec ${process.execPath} ${agentProgram} vrrp-check "$@"\n`, 0o755);
+  }
+}

@@ -1,0 +1,238 @@
+/** Runs one haproxy per load balancer in the inner namespace: check, start, stop, and changes without a lost connection. */
+import { mkdirSync, rmSync } from 'node:fs';
+import { CommandError, run } from '../../lib/command.ts';
+import { errorChain } from '../../lib/errors.ts';
+import type { Log } from '../../lib/log.ts';
+import { type AgentConfig, type HaproxyFiles, haproxyFiles } from '../config.ts';
+import { findText, removeFile, writeWhole } from '../files.ts';
+import { INNER_NAMESPACE } from '../network/namespace.ts';
+import { endProcess, findDaemon, signalProcess } from '../process-table.ts';
+import { awaitCondition } from '../wait.ts';
+import { peerName } from './peer-name.ts';
+import { planChange, type RuntimeCommand } from './plan.ts';
+import { keepCheckResults } from './servers-state.ts';
+import { ask } from './socket.ts';
+
+const CHECK_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 20_000;
+const MASTER_TIMEOUT_MS = 1_000;
+
+export interface HaproxyOptions {
+  config: AgentConfig;
+  log: Log;
+  /** Its counters are about to be lost. */
+  beforeReset(loadBalancerId: string): Promise<void>;
+  /** They count from zero again. */
+  afterReset(loadBalancerId: string): void;
+}
+
+/** How a change reached haproxy. */
+export type Applied = 'started' | 'reloaded' | 'runtime' | 'nothing';
+
+/** Callers see to it that only one change happens at a time. */
+export class Haproxy {
+  readonly #options: HaproxyOptions;
+
+  constructor(options: HaproxyOptions) {
+    this.#options = options;
+  }
+
+  files(loadBalancerId: string): HaproxyFiles {
+    return haproxyFiles(this.#options.config.paths, loadBalancerId);
+  }
+
+  isRunning(loadBalancerId: string): boolean {
+    return this.#findMaster(loadBalancerId) !== undefined;
+  }
+
+  /** Throws `CommandError` with haproxy's own words when it rejects the file. */
+  async check(amphoraId: string, file: string): Promise<void> {
+    const { haproxyCommand, paths } = this.#options.config;
+    const args = ['-c', '-L', peerName(amphoraId), '-f', file, '-f', paths.userGroup];
+    await run(haproxyCommand, args, { timeoutMs: CHECK_TIMEOUT_MS });
+  }
+
+  /** Makes haproxy run what its file says, by the gentlest way there is; starts it when it does not run. */
+  async apply(loadBalancerId: string): Promise<Applied> {
+    const files = this.files(loadBalancerId);
+    const master = this.#findMaster(loadBalancerId);
+    if (master === undefined) {
+      await this.start(loadBalancerId);
+      return 'started';
+    }
+    const wanted = findText(files.config) ?? '';
+    const running = findText(files.applied);
+    const plan =
+      running === undefined
+        ? ({ kind: 'reload', reason: 'what it runs is not known for sure' } as const)
+        : planChange(running, wanted);
+    if (plan.kind === 'nothing') {
+      writeWhole(files.applied, wanted, 0o600);
+      return 'nothing';
+    }
+    // Until all of it is done, nobody may take the old text for what runs.
+    removeFile(files.applied);
+    let reason = plan.kind === 'reload' ? plan.reason : '';
+    if (plan.kind === 'runtime') {
+      try {
+        await this.#command(files, plan.commands);
+        writeWhole(files.applied, wanted, 0o600);
+        return 'runtime';
+      } catch (error) {
+        // The file holds the whole wish, so a reload makes good whatever was done by half.
+        reason = errorChain(error);
+      }
+    }
+    this.#options.log.info({ load_balancer_id: loadBalancerId, reason }, 'reloading haproxy');
+    await this.#reload(loadBalancerId, master);
+    writeWhole(files.applied, wanted, 0o600);
+    return 'reloaded';
+  }
+
+  /** Success when it runs already. */
+  async start(loadBalancerId: string): Promise<void> {
+    const { config, log } = this.#options;
+    const files = this.files(loadBalancerId);
+    writeWhole(files.wanted, '');
+    if (this.isRunning(loadBalancerId)) return;
+    const wanted = findText(files.config) ?? '';
+    for (const stale of [files.applied, files.serversState, files.pid, files.adminSocket]) removeFile(stale);
+    writeWhole(files.extra, renderExtra(files), 0o600);
+    const haproxy = [
+      ...[config.haproxyCommand, '-W', '-D'],
+      ...['-f', files.config, '-f', config.paths.userGroup, '-f', files.extra],
+      ...['-p', files.pid, '-L', peerName(config.amphoraId), '-S', `${files.masterSocket},mode,600`],
+    ];
+    try {
+      await run('ip', ['netns', 'exec', INNER_NAMESPACE, ...haproxy], { timeoutMs: START_TIMEOUT_MS });
+      await this.#awaitWorker(loadBalancerId, files, undefined);
+    } catch (cause) {
+      throw new Error(`Cannot start haproxy of load balancer ${loadBalancerId}`, { cause });
+    }
+    writeWhole(files.applied, wanted, 0o600);
+    this.#options.afterReset(loadBalancerId);
+    log.info({ load_balancer_id: loadBalancerId }, 'haproxy started');
+  }
+
+  /** Success when it does not run. Connections end. */
+  async stop(loadBalancerId: string): Promise<void> {
+    const files = this.files(loadBalancerId);
+    removeFile(files.wanted);
+    const master = this.#findMaster(loadBalancerId);
+    if (master !== undefined) await endProcess(master);
+    for (const stale of [files.applied, files.pid]) removeFile(stale);
+  }
+
+  /** Stops it and removes every file of it. */
+  async remove(loadBalancerId: string): Promise<void> {
+    await this.stop(loadBalancerId);
+    const files = this.files(loadBalancerId);
+    rmSync(files.certificates, { recursive: true, force: true });
+    rmSync(files.directory, { recursive: true, force: true });
+  }
+
+  /** The next change is a reload, because something other than the configuration file differs. */
+  forgetApplied(loadBalancerId: string): void {
+    removeFile(this.files(loadBalancerId).applied);
+  }
+
+  /** Removes servers from the running haproxy that only waited for their last connection; those in use stay for the next time. */
+  async retire(loadBalancerId: string, servers: readonly string[]): Promise<void> {
+    const { adminSocket } = this.files(loadBalancerId);
+    for (const server of servers) await ask(adminSocket, `del server ${server}`);
+  }
+
+  #findMaster(loadBalancerId: string): number | undefined {
+    const files = this.files(loadBalancerId);
+    return findDaemon(files.pid, files.config);
+  }
+
+  async #command(files: HaproxyFiles, commands: readonly RuntimeCommand[]): Promise<void> {
+    for (const { command, success } of commands) {
+      const answer = await ask(files.adminSocket, command);
+      if (!success.test(answer)) throw new Error(`haproxy answers "${command}" with: ${answer}`);
+    }
+  }
+
+  async #reload(loadBalancerId: string, master: number): Promise<void> {
+    const files = this.files(loadBalancerId);
+    writeWhole(files.extra, renderExtra(files), 0o600);
+    try {
+      const [before] = await Promise.all([
+        this.#findWorker(files),
+        this.#saveServersState(files),
+        this.#options.beforeReset(loadBalancerId),
+      ]);
+      signalProcess(master, 'SIGUSR2');
+      await this.#awaitWorker(loadBalancerId, files, before);
+    } catch (cause) {
+      throw new Error(`Cannot reload haproxy of load balancer ${loadBalancerId}`, { cause });
+    }
+    this.#options.afterReset(loadBalancerId);
+  }
+
+  /** Waits until a worker other than `before` answers; ends early when the master gave up on the configuration or is gone. */
+  async #awaitWorker(loadBalancerId: string, files: HaproxyFiles, before: string | undefined): Promise<void> {
+    let failure: string | undefined;
+    const answers = async (): Promise<boolean> => {
+      const worker = await this.#findWorker(files);
+      if (worker !== undefined && worker !== before) return true;
+      if (!this.isRunning(loadBalancerId)) failure = 'haproxy ended';
+      else if (before !== undefined && (await hasFailed(files))) failure = await this.#explain(files);
+      return failure !== undefined;
+    };
+    if (!(await awaitCondition(answers, START_TIMEOUT_MS))) failure = `haproxy does not answer after ${START_TIMEOUT_MS} ms`;
+    if (failure !== undefined) throw new Error(failure);
+  }
+
+  async #findWorker(files: HaproxyFiles): Promise<string | undefined> {
+    try {
+      return /^Pid: (\d+)$/m.exec(await ask(files.adminSocket, 'show info', MASTER_TIMEOUT_MS))?.[1];
+    } catch {
+      // No worker listens there: the answer to the question.
+      return undefined;
+    }
+  }
+
+  async #explain(files: HaproxyFiles): Promise<string> {
+    try {
+      await this.check(this.#options.config.amphoraId, files.config);
+      return 'the new process could not take over';
+    } catch (error) {
+      if (error instanceof CommandError) return `${error.stderr}${error.stdout}`;
+      throw error;
+    }
+  }
+
+  async #saveServersState(files: HaproxyFiles): Promise<void> {
+    try {
+      const dump = await ask(files.adminSocket, 'show servers state');
+      writeWhole(files.serversState, keepCheckResults(dump, findText(files.config) ?? ''));
+    } catch (error) {
+      // The new process then takes every server for up until it was checked: worse, yet better than no reload.
+      this.#options.log.warn({ err: error }, 'cannot save the state of servers');
+    }
+  }
+}
+
+/** In 2.6 the failed reloads since the last good one stand in the master's line. */
+async function hasFailed(files: HaproxyFiles): Promise<boolean> {
+  try {
+    return /\[failed: [1-9]/.test(await ask(files.masterSocket, 'show proc', MASTER_TIMEOUT_MS));
+  } catch {
+    // A master that is busy reloading does not answer; it is asked again.
+    return false;
+  }
+}
+
+/**
+ * The control socket of the tenant's file may only look. And where the limit of open files is below what `maxconn` asks for, fewer
+ * connections are better than none.
+ */
+function renderExtra(files: HaproxyFiles): string {
+  mkdirSync(files.directory, { recursive: true });
+  return `global
+    stats socket ${files.adminSocket} mode 600 level admin
+    no strict-limits
+`;
+}

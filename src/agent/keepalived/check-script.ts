@@ -1,0 +1,53 @@
+/** The scripts by which keepalived decides whether this amphora may hold the VIP. Source: contract amphora-agent.md 5.5. */
+import { chmodSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Paths } from '../config.ts';
+import { removeFile, writeWhole } from '../files.ts';
+import { ask } from '../haproxy/socket.ts';
+
+export function checkScriptPath(paths: Paths): string {
+  return join(paths.vrrp, 'check_script.sh');
+}
+
+/** Runs each script of the directory; any that fails makes it fail. */
+export function renderCheckScript(paths: Paths): string {
+  return `#!/bin/bash
+shopt -s nullglob
+status=0
+for script in ${paths.vrrp}/check_scripts/*; do
+  bash "$script"
+  status=$((status + $?))
+done
+exit $status
+`;
+}
+
+/** undefined: no such script, because only UDP is served here. An amphora that serves nothing must not become master. */
+export function renderHaproxyCheck(sockets: readonly string[], servesUdp: boolean): string | undefined {
+  if (sockets.length > 0) return `haproxy-vrrp-check ${sockets.join(' ')}; exit $?\n`;
+  return servesUdp ? undefined : 'exit 1\n';
+}
+
+export function writeHaproxyCheck(paths: Paths, sockets: readonly string[], servesUdp = false): void {
+  const path = join(paths.vrrp, 'check_scripts', 'haproxy_check_script.sh');
+  const text = renderHaproxyCheck(sockets, servesUdp);
+  if (text === undefined) removeFile(path);
+  else writeWhole(path, text);
+}
+
+export function ensureCheckScript(paths: Paths): void {
+  const path = checkScriptPath(paths);
+  if (!existsSync(path)) writeWhole(path, renderCheckScript(paths), 0o755);
+  chmodSync(path, 0o755);
+}
+
+/** What `haproxy-vrrp-check` does: how many of the sockets show no statistics; any error counts as one. */
+export async function countSilentSockets(sockets: readonly string[]): Promise<number> {
+  try {
+    const answers = await Promise.all(sockets.map(socket => ask(socket, 'show stat -1 -1 -1')));
+    return answers.filter(answer => answer === '').length;
+  } catch {
+    // A socket that does not answer is what is being looked for.
+    return 1;
+  }
+}

@@ -1,0 +1,55 @@
+/** Daemons known by their pid files: alive or not, and ending them. It replaces an init system, and outlives the agent. */
+import { readFileSync } from 'node:fs';
+import { findText } from './files.ts';
+import { awaitCondition } from './wait.ts';
+
+/**
+ * The id in the pid file when that process runs and was started with `argument`: a pid file that outlived its process may name
+ * somebody else's.
+ */
+export function findDaemon(pidFile: string, argument: string): number | undefined {
+  const pid = Number.parseInt(findText(pidFile) ?? '', 10);
+  if (!(pid > 1)) return undefined;
+  return isAlive(pid) && commandLine(pid).includes(argument) ? pid : undefined;
+}
+
+/** A zombie has ended: nothing of it is left but its id. */
+export function isAlive(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2)[0] !== 'Z';
+  } catch {
+    // No such process: the very question.
+    return false;
+  }
+}
+
+function commandLine(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    // It ended since it was seen alive.
+    return [];
+  }
+}
+
+const GRACE_MS = 5_000;
+
+/** Asks the process to end, then forces it; returns when it is gone. */
+export async function endProcess(pid: number): Promise<void> {
+  signalProcess(pid, 'SIGTERM');
+  if (await awaitCondition(() => !isAlive(pid), GRACE_MS)) return;
+  signalProcess(pid, 'SIGKILL');
+  if (!(await awaitCondition(() => !isAlive(pid), GRACE_MS))) {
+    throw new Error(`Cannot end process ${pid}: it is still there ${2 * GRACE_MS} ms later`);
+  }
+}
+
+export function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    // Gone already: whoever asked looks at the process afterwards.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}

@@ -1,0 +1,181 @@
+/** Creating a load balancer: rows first, then the VIP's port, then the rows again; a worker finishes what dies in between. */
+import { randomUUID } from 'node:crypto';
+import { loadGraph } from '../db/graph.ts';
+import { insertLoadBalancer, storeVip, withdrawLoadBalancer } from '../db/load-balancers.ts';
+import { timestamp } from '../lib/clock.ts';
+import { errorChain, Fault } from '../lib/errors.ts';
+import { type AdditionalVip, type LoadBalancer, vipPortName } from '../model/load-balancer.ts';
+import { authorize } from './auth.ts';
+import { parsePost, refuse, rootOf } from './body.ts';
+import { Draft, notFound } from './draft.ts';
+import { isObject } from './fields.ts';
+import type { ApiDeps, Call, Env, Operation } from './resource.ts';
+import { inspectNetworkObjects, LOAD_BALANCER_FIELDS, loadBalancerView } from './resources/load-balancers.ts';
+import { fullTree } from './resources/status-tree.ts';
+import { inspectTree, parseTree, planTree } from './tree.ts';
+import { addressOn, planVip, type VipPlan, type VipRequest } from './vip.ts';
+
+/** As long as the API may take to get the port before a worker takes over. */
+const LEASE_MS = 60_000;
+
+interface LoadBalancerBody extends VipRequest {
+  name: string;
+  description: string;
+  admin_state_up: boolean;
+  project_id: string | null;
+  tenant_id: string | null;
+  vip_qos_policy_id: string | null;
+  vip_sg_ids: string[];
+  provider: string;
+  flavor_id: string | null;
+  availability_zone: string | null;
+  listeners: unknown[] | null;
+  pools: unknown[] | null;
+  tags: string[];
+}
+
+export function createOperation(deps: ApiDeps): Operation {
+  const run = (call: Call) => createLoadBalancer(deps, call);
+  return { method: 'POST', path: '/loadbalancers', status: 201, query: [], run };
+}
+
+/** Source: contract api.md 5.3 to 5.5. */
+async function createLoadBalancer(deps: ApiDeps, call: Call) {
+  const raw = rootOf(call.body, 'loadbalancer');
+  const parsed = parsePost(LOAD_BALANCER_FIELDS, raw, 'loadbalancer', deps.settings);
+  const body = parsed as unknown as LoadBalancerBody;
+  const tree = parseTree(body, deps.settings);
+  const project_id = body.project_id || body.tenant_id || call.caller.project_id;
+  if (!project_id) throw new Fault('invalid', 'Missing project ID in request where one is required.');
+  authorize(call.caller, 'loadbalancer:post', project_id);
+  if (isObject(raw) && 'vip_sg_ids' in raw)
+    authorize(call.caller, 'loadbalancer:post:vip_sg_ids', project_id);
+  const env = chooseProvider(deps, body.provider);
+  const vip = await planVip(body, env);
+  if (body.flavor_id) refuse('flavor_id', body.flavor_id, 'There is no such flavor.');
+  if (body.availability_zone)
+    refuse('availability_zone', body.availability_zone, 'There is no such availability zone.');
+  await inspectNetworkObjects(parsed, env);
+  await inspectTree(tree, env);
+
+  const now = timestamp(deps.clock.now());
+  const record = newLoadBalancer(body, project_id, vip, env, now);
+  const draft = new Draft(
+    { load_balancer: record, listeners: [], pools: [], members: [], health_monitors: [], amphorae: [] },
+    { now, vipVersions: vip.versions },
+  );
+  planTree(draft, tree, env);
+
+  const owner = `api ${randomUUID()}`;
+  const lease = vip.port ? undefined : { owner, expires_at_ms: deps.clock.now() + LEASE_MS };
+  await deps.db.transaction().execute(async trx => {
+    await insertLoadBalancer(trx, record, lease);
+    await draft.write(trx);
+  });
+  if (!vip.port) await obtainVip(deps, record, vip, env, owner);
+  await deps.queue.notify(record.id);
+
+  const graph = await loadGraph(deps.db, record.id);
+  if (!graph) throw notFound('load_balancer', record.id);
+  return { loadbalancer: { ...loadBalancerView(graph.load_balancer), ...fullTree(graph) } };
+}
+
+function chooseProvider(deps: ApiDeps, name: string): Env {
+  const entry = deps.providers.get(name);
+  if (!entry) refuse('provider', name, `Value should be one of: ${[...deps.providers.keys()].join(', ')}.`);
+  return { ...entry, settings: deps.settings };
+}
+
+function newLoadBalancer(
+  body: LoadBalancerBody,
+  project_id: string,
+  vip: VipPlan,
+  env: Env,
+  now: string,
+): LoadBalancer {
+  return {
+    id: randomUUID(),
+    project_id,
+    name: body.name,
+    description: body.description,
+    admin_state_up: body.admin_state_up,
+    provisioning_status: 'PENDING_CREATE',
+    operating_status: 'OFFLINE',
+    tags: body.tags,
+    created_at: now,
+    updated_at: null,
+    generation: 1,
+    settled_generation: 0,
+    vip_address: vip.address,
+    vip_port_id: vip.port?.id ?? null,
+    vip_subnet_id: vip.subnet_id,
+    vip_network_id: vip.network_id,
+    vip_qos_policy_id: body.vip_qos_policy_id,
+    vip_sg_ids: body.vip_sg_ids,
+    vip_vnic_type: 'normal',
+    additional_vips: vip.additional,
+    vip_port_owned: vip.port === null,
+    // An alias is not kept: the name is the provider's own.
+    provider: env.provider.name,
+    flavor_id: null,
+    availability_zone: null,
+    topology: env.settings.loadbalancer_topology,
+    error_reason: null,
+  };
+}
+
+/** Makes the port and stores what it got; takes the load balancer back when there is none to be had. */
+async function obtainVip(
+  deps: ApiDeps,
+  lb: LoadBalancer,
+  vip: VipPlan,
+  env: Env,
+  owner: string,
+): Promise<void> {
+  try {
+    const port = await env.network.ensurePort({
+      name: vipPortName(lb.id),
+      network_id: vip.network_id,
+      project_id: lb.project_id,
+      device_id: `lb-${lb.id}`,
+      fixed_ips: [
+        { subnet_id: vip.subnet_id, ip_address: vip.address },
+        ...vip.additional.map(({ subnet_id, ip_address }) => ({ subnet_id, ip_address })),
+      ],
+    });
+    await storeVip(deps.db, lb.id, owner, {
+      vip_address: addressOn(port, vip.subnet_id, vip.address),
+      vip_port_id: port.id,
+      vip_subnet_id: vip.subnet_id,
+      vip_network_id: port.network_id,
+      additional_vips: vip.additional.map(
+        ({ subnet_id, ip_address }): AdditionalVip => ({
+          subnet_id,
+          ip_address: addressOn(port, subnet_id, ip_address),
+          port_id: port.id,
+        }),
+      ),
+    });
+  } catch (cause) {
+    await withdraw(deps, lb, env, owner);
+    if (cause instanceof Fault && cause.kind === 'not-found')
+      throw new Fault('invalid', cause.message, { cause });
+    if (cause instanceof Fault) throw cause;
+    throw new Fault('unavailable', `Cannot get a port for the VIP of the load balancer; try again later`, {
+      cause,
+    });
+  }
+}
+
+async function withdraw(deps: ApiDeps, lb: LoadBalancer, env: Env, owner: string): Promise<void> {
+  let leftovers = false;
+  try {
+    await env.network.deletePort(vipPortName(lb.id));
+  } catch (error) {
+    // The port may be there and cannot be removed now: a worker will, as long as there is a row that says so.
+    leftovers = true;
+    deps.log.warn({ load_balancer_id: lb.id, cause: errorChain(error) }, 'cannot remove a VIP port');
+  }
+  const outcome = await withdrawLoadBalancer(deps.db, lb.id, owner, { leftovers, nowMs: deps.clock.now() });
+  if (outcome === 'marked') await deps.queue.notify(lb.id);
+}

@@ -1,0 +1,196 @@
+/** The API's edge: the life of a request, from the socket to the answer. Knows HTTP; knows no rows and no drivers. */
+import { randomUUID } from 'node:crypto';
+import Fastify, {
+  type FastifyInstance,
+  type FastifyPluginAsync,
+  type FastifyReply,
+  type FastifyRequest,
+  type RouteHandlerMethod,
+} from 'fastify';
+import { checkDatabase } from '../db/check.ts';
+import { errorChain, Fault } from '../lib/errors.ts';
+import type { Caller } from './auth.ts';
+import { createOperation } from './create-load-balancer.ts';
+import { faultAnswer } from './faults.ts';
+import { childOperations } from './operations.ts';
+import type { ApiDeps, Operation } from './resource.ts';
+import { healthMonitors } from './resources/health-monitors.ts';
+import { listenerOperations, listeners } from './resources/listeners.ts';
+import { loadBalancerOperations } from './resources/load-balancers.ts';
+import { memberOperations, members } from './resources/members.ts';
+import { pools } from './resources/pools.ts';
+import { addDocument, addOperations, isOpen, paramsOf } from './routes.ts';
+import { versionsDocument } from './versions.ts';
+
+export type { Authenticate, Caller } from './auth.ts';
+export { noauth } from './auth.ts';
+export type { ApiDeps, ProviderEntry } from './resource.ts';
+export { type ApiSettings, DEFAULT_API_SETTINGS } from './settings.ts';
+
+export function apiOperations(deps: ApiDeps): Operation[] {
+  return [
+    createOperation(deps),
+    ...loadBalancerOperations(deps),
+    ...childOperations(deps, listeners),
+    ...listenerOperations(deps),
+    ...childOperations(deps, pools),
+    ...childOperations(deps, members),
+    ...memberOperations(deps),
+    ...childOperations(deps, healthMonitors),
+  ];
+}
+
+/** The API alone on a server of its own. */
+export function buildApi(deps: ApiDeps): FastifyInstance {
+  const app = Fastify({
+    bodyLimit: deps.settings.max_request_body_size,
+    // Thrown before any hook runs, such as by a path that cannot be decoded.
+    frameworkErrors: (error, request, reply) => {
+      void tagReply(reply);
+      void answerFault(deps, error, request, reply);
+    },
+  });
+  void app.register(apiPlugin, { deps });
+  return app;
+}
+
+/**
+ * The API as a guest on a server that others share: `/`, `/v2…` and `/healthcheck` below its prefix, and an answer for
+ * every path there that nobody else has taken.
+ */
+export const apiPlugin: FastifyPluginAsync<{ deps: ApiDeps }> = async (app, { deps }) => {
+  const callers = new WeakMap<FastifyRequest, Caller>();
+
+  // 1. Every answer has an id by which the log is searched.
+  app.addHook('onRequest', async (_request, reply) => tagReply(reply));
+  // 2. What the client can read, and who it is, before its body is looked at.
+  app.addHook('onRequest', async request => {
+    checkRequest(request);
+    if (!isOpen(request)) callers.set(request, await deps.authenticate(request));
+  });
+  // 3. The body: JSON under any of its names; a form is read and ignored, as Octavia does.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(JSON_TYPES, { parseAs: 'string' }, async (_: FastifyRequest, text: string) =>
+    parseJson(text),
+  );
+  app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, async () => undefined);
+  // 4. The operation: its query, its resource's rules, one transaction, the nudge, the answer.
+  addOperations(
+    app,
+    apiOperations(deps),
+    deps.settings.max_request_body_size,
+    async (operation, request, reply) => {
+      const query = queryOf(request, operation);
+      const url = baseUrl(deps, request) + request.url.split('?')[0];
+      const call = {
+        params: paramsOf(request),
+        query,
+        body: request.body,
+        caller: callers.get(request)!,
+        url,
+      };
+      const body = await operation.run(call);
+      void reply.code(operation.status);
+      return operation.status === 202 || operation.status === 204 ? reply.send() : reply.send(body);
+    },
+  );
+  addDocuments(app, deps);
+  // 5. Whatever went wrong on the way, once, here.
+  app.setNotFoundHandler(async () => {
+    throw new Fault('not-found', 'The resource could not be found.');
+  });
+  app.setErrorHandler((error, request, reply) => answerFault(deps, error, request, reply));
+};
+
+/** What needs no token: what a client reads to find its way, and a balancer to find us. */
+function addDocuments(app: FastifyInstance, deps: ApiDeps): void {
+  const versions: RouteHandlerMethod = async request => versionsDocument(baseUrl(deps, request) + app.prefix);
+  addDocument(app, '/', ['GET', 'POST'], versions, { open: true });
+  for (const version of ['/v2', '/v2.0']) {
+    for (const below of ['', '/', '/lbaas', '/lbaas/', '/octavia', '/octavia/'])
+      addDocument(app, version + below, ['GET'], async (_, reply) =>
+        reply.type('application/json').send('"v2"'),
+      );
+  }
+  if (deps.settings.healthcheck_enabled) {
+    addDocument(
+      app,
+      '/healthcheck',
+      ['GET', 'HEAD'],
+      async (_, reply) => {
+        await checkDatabase(deps.db);
+        return reply.type('text/plain').send('OK');
+      },
+      { open: true },
+    );
+  }
+}
+
+const REQUEST_ID = 'x-openstack-request-id';
+
+async function tagReply(reply: FastifyReply): Promise<void> {
+  void reply.header(REQUEST_ID, `req-${randomUUID()}`);
+}
+
+function checkRequest(request: FastifyRequest): void {
+  const accept = request.headers.accept;
+  if (accept && !isOpen(request) && !acceptsJson(accept))
+    throw new Fault('not-acceptable', 'The API answers application/json only.');
+  if (/%00/.test(request.url)) throw new Fault('invalid', 'The URL holds a NUL character.');
+}
+
+function acceptsJson(accept: string): boolean {
+  return accept.split(',').some(range => {
+    const [type = '', ...parameters] = range.split(';').map(part => part.trim().toLowerCase());
+    if (parameters.some(parameter => /^q=0(\.0*)?$/.test(parameter))) return false;
+    return type === '*/*' || type === 'application/*' || type === 'application/json';
+  });
+}
+
+const JSON_TYPES = ['application/json', 'text/javascript', 'application/javascript'];
+
+function parseJson(text: string): unknown {
+  if (text.trim() === '') return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new Fault('invalid', `The body is not valid JSON: ${(cause as Error).message.toWellFormed()}`, {
+      cause,
+    });
+  }
+}
+
+function queryOf(request: FastifyRequest, { query: allowed }: Operation): URLSearchParams {
+  const at = request.url.indexOf('?');
+  const query = new URLSearchParams(at < 0 ? '' : request.url.slice(at + 1));
+  const unknown = allowed === 'any' ? undefined : [...query.keys()].find(key => !allowed.includes(key));
+  if (unknown !== undefined)
+    throw new Fault('invalid', `Unknown argument: ${unknown.slice(0, 60).toWellFormed()} in the query.`);
+  return query;
+}
+
+function baseUrl(deps: ApiDeps, request: FastifyRequest): string {
+  return deps.settings.api_base_uri?.replace(/\/$/, '') ?? `${request.protocol}://${request.host}`;
+}
+
+/** Tells the user what went wrong, and the log who was told; failures of ours with their whole chain of causes. */
+function answerFault(
+  deps: ApiDeps,
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const { status, body } = faultAnswer(error);
+  const fields = {
+    request_id: reply.getHeader(REQUEST_ID),
+    method: request.method,
+    url: request.url,
+    status,
+  };
+  if (status < 500) deps.log.info({ ...fields, cause: errorChain(error) }, 'request refused');
+  else
+    deps.log.error({ ...fields, cause: errorChain(error), stack: (error as Error).stack }, 'request failed');
+  if (status === 401)
+    void reply.header('www-authenticate', `Keystone uri="${deps.settings.www_authenticate_uri}"`);
+  return reply.code(status).type('application/json; charset=utf-8').send(body);
+}

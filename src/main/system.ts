@@ -1,0 +1,270 @@
+/** Settings → a wired system: the only place that knows every implementation. */
+import { randomBytes, randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { renderAgentConfig } from '../dataplane/agent-config.ts';
+import { DatabaseHealth } from '../db/health.ts';
+import { NetworkTables } from '../db/networks.ts';
+import { openDatabase } from '../db/open.ts';
+import type { Db } from '../db/schema.ts';
+import { ensureSystemFact, findSystemFact, setSystemFact } from '../db/system.ts';
+import type { AmphoraDriver } from '../drivers/amphora/amphora.ts';
+import { HttpAmphora } from '../drivers/amphora/http.ts';
+import { NoopAmphora } from '../drivers/amphora/noop.ts';
+import type { CertificateAuthority } from '../drivers/certificates/authority.ts';
+import { LocalAuthority } from '../drivers/certificates/local.ts';
+import type { Compute } from '../drivers/compute/compute.ts';
+import { NamespaceCompute } from '../drivers/compute/namespace.ts';
+import { NoopCompute } from '../drivers/compute/noop.ts';
+import { BridgeNetwork } from '../drivers/network/bridge.ts';
+import { type DefaultNetworks, ensureDefaultNetworks } from '../drivers/network/default-networks.ts';
+import type { Network } from '../drivers/network/network.ts';
+import { NoopNetwork } from '../drivers/network/noop.ts';
+import { NoopCloud } from '../drivers/noop-cloud.ts';
+import { HealthManager } from '../health-manager/health-manager.ts';
+import { OverdueWatch } from '../health-manager/overdue.ts';
+import { systemClock, timestamp } from '../lib/clock.ts';
+import type { Log } from '../lib/log.ts';
+import { Secret } from '../lib/secret.ts';
+import { AmphoraProvider } from '../providers/amphora/amphora-provider.ts';
+import { NoopProvider } from '../providers/noop-provider.ts';
+import type { Provider } from '../providers/provider.ts';
+import { InProcessQueue } from '../queue/in-process.ts';
+import { Identity, PROJECT_NAME, USER_NAME } from '../standalone/identity.ts';
+import { hashPassword, PasswordCheck } from '../standalone/password.ts';
+import { Worker } from '../worker/worker.ts';
+import { apiSettingsOf, haproxySettingsOf } from './api-settings.ts';
+import { findPassword, writeClientFiles } from './client-files.ts';
+import { buildHttpServer, choosePort, localUrl } from './http-server.ts';
+import { addNoopNetworks } from './noop-networks.ts';
+import { SYSTEM_ID_FACT } from './purge.ts';
+import type { Settings } from './settings.ts';
+
+export interface SystemOptions {
+  settings: Settings;
+  /** Where the files are: its path, and the URL of the database in it. */
+  directory: { path: string; databaseUrl(): string };
+  systemId: string;
+  log: Log;
+  /** The agent as one file. */
+  agentProgram: string;
+}
+
+export interface System {
+  url: string;
+  systemId: string;
+  /** Absent with the noop drivers. */
+  networks: (DefaultNetworks & { bridge: BridgeNetwork }) | undefined;
+  /** Ends everything of this process, the newest first; amphorae go on. */
+  stop(): Promise<void>;
+}
+
+/** What the drivers come to, whichever they are. */
+interface Cloud {
+  compute: Compute;
+  network: Network;
+  amphora: AmphoraDriver;
+  managementNetworkId: string;
+  /** Where heartbeats are received; undefined where none are sent. */
+  heartbeatAddress: string | undefined;
+  networks: System['networks'];
+}
+
+const STOP_LIMIT_MS = 10_000;
+
+/** Returns when requests are served; what was started before a failure is stopped again. */
+export async function startSystem(options: SystemOptions): Promise<System> {
+  const { settings, directory, systemId, log } = options;
+  await using started = new AsyncDisposableStack();
+  const db = await openDatabase(settings.database.connection.reveal() || directory.databaseUrl());
+  started.defer(() => db.destroy());
+  await setSystemFact(db, SYSTEM_ID_FACT, systemId);
+  const authority = new LocalAuthority({
+    directory: join(directory.path, 'ca'),
+    agentDays: settings.certificates.cert_validity_time / 86_400,
+  });
+  const cloud = await openCloud(options, db, authority);
+  const heartbeatKey = await ensureHeartbeatKey(settings, db);
+  const queue = new InProcessQueue();
+  const clock = systemClock;
+
+  if (cloud.heartbeatAddress !== undefined) {
+    const health = settings.health_manager;
+    const parts = { store: new DatabaseHealth(db), queue, clock, log };
+    const heartbeatTimeoutMs = health.heartbeat_timeout * 1000;
+    const manager = new HealthManager(
+      {
+        bindIp: cloud.heartbeatAddress,
+        bindPort: health.bind_port,
+        keys: [heartbeatKey],
+        heartbeatIntervalMs: health.heartbeat_interval * 1000,
+        heartbeatTimeoutMs,
+      },
+      parts,
+    );
+    await manager.start();
+    started.defer(() => manager.stop());
+    const checkIntervalMs = health.health_check_interval * 1000;
+    const { failover_threshold: failoverThreshold } = health;
+    const overdue = new OverdueWatch({ heartbeatTimeoutMs, checkIntervalMs, failoverThreshold }, parts);
+    overdue.start();
+    started.defer(() => overdue.stop());
+  }
+
+  const providers = buildProviders({ options, db, authority, cloud, heartbeatKey });
+  const worker = new Worker({
+    db,
+    queue,
+    providers,
+    clock,
+    log,
+    owner: `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`,
+    leaseTtlMs: settings.ottavia.lease_ttl * 1000,
+    patienceMs: settings.ottavia.error_after * 1000,
+    concurrency: settings.ottavia.worker_concurrency,
+    sweepIntervalMs: settings.ottavia.sweep_interval * 1000,
+  });
+
+  const { bind_host: host, auth_strategy } = settings.api_settings;
+  const port = await choosePort(host, settings.api_settings.bind_port);
+  const url = localUrl(host, port);
+  const login = auth_strategy === 'standalone' ? await ensureLogin(db, directory.path) : undefined;
+  const server = buildHttpServer({
+    api: { db, queue, clock, log, providers, settings: apiSettingsOf(settings, `${url}/identity`) },
+    network: cloud.network,
+    isShared: network => network.id !== cloud.managementNetworkId,
+    identity: login?.identity,
+  });
+  started.defer(() => Promise.race([server.close(), clock.sleep(STOP_LIMIT_MS)]));
+  await server.listen({ host, port });
+  writeClientFiles(directory.path, {
+    url,
+    login: login && { user: USER_NAME, project: PROJECT_NAME, password: login.password },
+  });
+  worker.start();
+  started.defer(() => worker.stop());
+
+  const stack = started.move();
+  return { url, systemId, networks: cloud.networks, stop: () => stack.disposeAsync() };
+}
+
+async function openCloud(options: SystemOptions, db: Db, authority: CertificateAuthority): Promise<Cloud> {
+  const { settings, directory, systemId, log, agentProgram } = options;
+  if (settings.controller_worker.compute_driver === 'noop') {
+    const cloud = new NoopCloud();
+    return {
+      compute: new NoopCompute(cloud),
+      network: new NoopNetwork(cloud),
+      amphora: new NoopAmphora(cloud),
+      managementNetworkId: addNoopNetworks(cloud),
+      heartbeatAddress: undefined,
+      networks: undefined,
+    };
+  }
+  const store = new NetworkTables(db, () => timestamp(Date.now()));
+  const bridge = new BridgeNetwork({ store, systemId, log });
+  const { management_cidr, private_cidr } = settings.ottavia;
+  const networks = await ensureDefaultNetworks(bridge, systemId, {
+    management: management_cidr || undefined,
+    private: private_cidr || undefined,
+  });
+  await bridge.restore();
+  const compute = new NamespaceCompute({
+    ...{ dataDir: directory.path, systemId, network: bridge, agentProgram, log },
+  });
+  await compute.restore();
+  const { rest_request_conn_timeout, rest_request_read_timeout } = settings.haproxy_amphora;
+  return {
+    compute,
+    network: bridge,
+    amphora: new HttpAmphora({
+      authority,
+      connectTimeoutMs: rest_request_conn_timeout * 1000,
+      readTimeoutMs: rest_request_read_timeout * 1000,
+    }),
+    managementNetworkId: networks.management.network.id,
+    heartbeatAddress: settings.health_manager.bind_ip || networks.management.subnet.gateway_ip!,
+    networks: { ...networks, bridge },
+  };
+}
+
+/** By the names that users may give. */
+function buildProviders(parts: {
+  options: SystemOptions;
+  db: Db;
+  authority: CertificateAuthority;
+  cloud: Cloud;
+  heartbeatKey: Secret;
+}): Map<string, { provider: Provider; network: Network }> {
+  const { cloud, db, authority, heartbeatKey } = parts;
+  const { settings, log } = parts.options;
+  const {
+    controller_worker: worker,
+    health_manager: health,
+    haproxy_amphora,
+    amphora_agent: agent,
+  } = settings;
+  const gateway = `${cloud.heartbeatAddress}:${health.bind_port}`;
+  const listed = health.controller_ip_port_list;
+  const amphora = new AmphoraProvider({
+    ...{ db, authority, log, clock: systemClock },
+    compute: cloud.compute,
+    network: cloud.network,
+    amphora: cloud.amphora,
+    settings: {
+      haproxy: haproxySettingsOf(settings),
+      bootNetworks:
+        worker.amp_boot_network_list.length > 0
+          ? [...worker.amp_boot_network_list]
+          : [cloud.managementNetworkId],
+      agentWaitMs: 10_000,
+      agentPollMs: 20,
+      bootLimitMs: worker.amp_active_retries * worker.amp_active_wait_sec * 1000,
+    },
+    agentConfig: ({ id }, topology) =>
+      renderAgentConfig({
+        amphora_id: id,
+        topology,
+        debug: settings.DEFAULT.debug,
+        base_path: haproxy_amphora.base_path,
+        base_cert_dir: haproxy_amphora.base_cert_dir,
+        haproxy_cmd: haproxy_amphora.haproxy_cmd,
+        user_log_facility: agent.user_log_facility,
+        administrative_log_facility: agent.administrative_log_facility,
+        controller_ip_port_list: listed.length > 0 ? listed : [gateway],
+        heartbeat_interval: health.heartbeat_interval,
+        heartbeat_key: heartbeatKey,
+        agent_server_ca: agent.agent_server_ca,
+        agent_server_cert: agent.agent_server_cert,
+        agent_request_read_timeout: agent.agent_request_read_timeout,
+        agent_tls_protocol: agent.agent_tls_protocol,
+      }),
+  });
+  const all: Record<string, Provider> = { amphora, octavia: amphora, noop: new NoopProvider() };
+  const enabled = settings.api_settings.enabled_provider_drivers.map(text => text.split(':')[0]!.trim());
+  const named = enabled.flatMap(name => (all[name] ? [[name, all[name]] as const] : []));
+  return new Map(named.map(([name, provider]) => [name, { provider, network: cloud.network }]));
+}
+
+async function ensureHeartbeatKey(settings: Settings, db: Db): Promise<Secret> {
+  if (settings.health_manager.heartbeat_key.reveal() !== '') return settings.health_manager.heartbeat_key;
+  return new Secret(await ensureSystemFact(db, 'heartbeat_key', () => randomBytes(32).toString('base64url')));
+}
+
+/** The admin's password is known to the client files only; when they are lost, a new one is made. */
+async function ensureLogin(db: Db, directory: string): Promise<{ identity: Identity; password: Secret }> {
+  const randomId = () => randomUUID().replaceAll('-', '');
+  const account = {
+    user_id: await ensureSystemFact(db, 'admin_user_id', randomId),
+    project_id: await ensureSystemFact(db, 'admin_project_id', randomId),
+  };
+  const written = findPassword(directory);
+  let passwordHash = await findSystemFact(db, 'admin_password_hash');
+  let password = written;
+  if (!password || !passwordHash || !(await new PasswordCheck(passwordHash).matches(password))) {
+    password = new Secret(randomBytes(18).toString('base64url'));
+    passwordHash = await hashPassword(password);
+    await setSystemFact(db, 'admin_password_hash', passwordHash);
+  }
+  return { identity: new Identity({ db, clock: systemClock, account, passwordHash }), password };
+}
