@@ -43,7 +43,7 @@ export const OWNERS: Record<string, { owner: string; because: string }> = {
 
 /** Tests, contract suites and what only they use may look at everything. */
 export const isTestFile = (path: string): boolean =>
-  /(\.test|\.contract|\.fixture|(^|\/|\.)testing)\.ts$/.test(path);
+  /(\.test|\.contract|\.fixture|(^|\/|\.)testing(-[a-z]+)*)\.ts$/.test(path);
 
 export interface Import {
   line: number;

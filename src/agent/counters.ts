@@ -34,7 +34,10 @@ export class Counters {
 
   changes(current: Totals): Totals {
     return Object.fromEntries(
-      Object.entries(current).map(([listener, absolute]) => [listener, subtract(absolute, this.#last[listener])]),
+      Object.entries(current).map(([listener, absolute]) => [
+        listener,
+        subtract(absolute, this.#last[listener]),
+      ]),
     );
   }
 

@@ -1,76 +1,69 @@
-/** Puts the operations onto every path that Octavia serves them under, and answers for the methods in between. */
-import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods, RouteHandlerMethod } from 'fastify';
+/** Finds the operation that a path and a method ask for, under all the spellings that Octavia serves. Source: contract api.md 1.3. */
 import { Fault } from '../lib/errors.ts';
 import type { Operation } from './resource.ts';
 
-/** All four are the same. Source: contract api.md 1.3. */
-const VERSIONS = ['/v2/lbaas', '/v2.0/lbaas', '/v2', '/v2.0'];
-const METHODS: HTTPMethods[] = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD'];
+export interface Match {
+  operation: Operation;
+  params: Record<string, string>;
+}
 
-export function addOperations(
-  app: FastifyInstance,
-  operations: readonly Operation[],
-  bodyLimit: number,
-  run: (operation: Operation, request: FastifyRequest, reply: FastifyReply) => Promise<unknown>,
-): void {
-  const byPath = Map.groupBy(operations, operation => operation.path);
-  for (const [path, group] of byPath) {
-    const urls = VERSIONS.flatMap(version => spellings(version + path));
-    const common = { exposeHeadRoute: false, bodyLimit };
-    for (const operation of group) {
-      const handler: RouteHandlerMethod = (request, reply) => run(operation, request, reply);
-      for (const url of urls) app.route({ method: operation.method, url, handler, ...common });
+interface Route {
+  segments: readonly string[];
+  operations: Operation[];
+}
+
+/** Our own table and not the server's: each path has a dozen spellings, and 405 and 400 need to know its neighbours. */
+export class Router {
+  readonly #routes: Route[] = [];
+
+  constructor(operations: readonly Operation[]) {
+    for (const [path, group] of Map.groupBy(operations, operation => operation.path))
+      this.#routes.push({ segments: path.split('/').slice(1), operations: group });
+  }
+
+  /**
+   * `path` is what follows the version. Returns undefined when there is no such path; throws `not-allowed` for a method
+   * that it does not have, and `invalid` for one that lacks the id.
+   */
+  find(method: string, path: string): Match | undefined {
+    const segments = segmentsOf(path);
+    for (const route of this.#routes) {
+      const params = match(route.segments, segments);
+      if (!params) continue;
+      const operation = route.operations.find(o => o.method === method);
+      if (operation) return { operation, params };
+      throw this.#refusal(route, method);
     }
-    const allowed = group.map(operation => operation.method);
-    const others = METHODS.filter(method => !(allowed as HTTPMethods[]).includes(method));
-    const isCollection = group.some(operation => operation.method === 'POST');
-    const refuse: RouteHandlerMethod = async (request, reply) => {
-      // A collection's path is an item's without its id. Source: contract api.md 1.3.
-      if (isCollection && (request.method === 'PUT' || request.method === 'DELETE'))
-        throw new Fault('invalid', 'Missing argument: the id of the object must be in the path.');
-      void reply.header('allow', allowed.join(', '));
-      throw new Fault('not-allowed', `The method ${request.method} is not allowed here.`);
-    };
-    for (const url of urls) {
-      app.route({ method: others, url, handler: refuse, ...common });
-      app.route({ method: 'OPTIONS', url, handler: (_request, reply) => reply.send(), ...common });
-    }
+    return undefined;
+  }
+
+  #refusal(route: Route, method: string): Fault {
+    const methods = route.operations.map(operation => operation.method);
+    // A collection's path is an item's without its id.
+    if (methods.includes('POST') && (method === 'PUT' || method === 'DELETE'))
+      return new Fault('invalid', 'Missing argument: the id of the object must be in the path.');
+    return new Fault(
+      'not-allowed',
+      `The method ${method} is not allowed here: the path has ${methods.join(', ')}.`,
+    );
   }
 }
 
-/** Adds a document that is not below a version, for the methods given; others are refused. */
-export function addDocument(
-  app: FastifyInstance,
-  url: string,
-  methods: HTTPMethods[],
-  handler: RouteHandlerMethod,
-  config: { open?: boolean } = {},
-): void {
-  app.route({ method: methods, url, handler, config, exposeHeadRoute: false });
-  app.route({
-    method: METHODS.filter(method => !methods.includes(method)),
-    url,
-    config,
-    exposeHeadRoute: false,
-    handler: async (request, reply) => {
-      void reply.header('allow', methods.join(', '));
-      throw new Fault('not-allowed', `The method ${request.method} is not allowed here.`);
-    },
-  });
+/** A slash at the end, `.json` at the end, and `lbaas` at the beginning make no difference. */
+export function segmentsOf(path: string): string[] {
+  const segments = path.split('/').filter((segment, i, all) => segment !== '' || i < all.length - 1);
+  if (segments[0] === 'lbaas') segments.shift();
+  const last = segments.pop();
+  return last === undefined ? [] : [...segments, last.replace(/\.json$/, '')];
 }
 
-/** Whether the path may be read without a token. */
-export function isOpen(request: FastifyRequest): boolean {
-  return (request.routeOptions.config as { open?: boolean } | undefined)?.open === true;
-}
-
-/** With a slash at its end, or with `.json`. A parameter at the end takes the suffix along; see `paramsOf`. */
-function spellings(url: string): string[] {
-  return url.split('/').at(-1)!.startsWith(':') ? [url, `${url}/`] : [url, `${url}/`, `${url}.json`];
-}
-
-/** The path's parameters, without the suffix. */
-export function paramsOf(request: FastifyRequest): Record<string, string> {
-  const entries = Object.entries(request.params as Record<string, string>);
-  return Object.fromEntries(entries.map(([name, value]) => [name, value.replace(/\.json$/, '')]));
+function match(pattern: readonly string[], segments: readonly string[]): Record<string, string> | undefined {
+  if (pattern.length !== segments.length) return undefined;
+  const params: Record<string, string> = {};
+  for (const [i, part] of pattern.entries()) {
+    const segment = segments[i]!;
+    if (part.startsWith(':')) params[part.slice(1)] = segment;
+    else if (part !== segment) return undefined;
+  }
+  return params;
 }

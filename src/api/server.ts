@@ -5,6 +5,7 @@ import Fastify, {
   type FastifyPluginAsync,
   type FastifyReply,
   type FastifyRequest,
+  type HTTPMethods,
   type RouteHandlerMethod,
 } from 'fastify';
 import { checkDatabase } from '../db/check.ts';
@@ -19,7 +20,7 @@ import { listenerOperations, listeners } from './resources/listeners.ts';
 import { loadBalancerOperations } from './resources/load-balancers.ts';
 import { memberOperations, members } from './resources/members.ts';
 import { pools } from './resources/pools.ts';
-import { addDocument, addOperations, isOpen, paramsOf } from './routes.ts';
+import { type Match, Router, segmentsOf } from './routes.ts';
 import { versionsDocument } from './versions.ts';
 
 export type { Authenticate, Caller } from './auth.ts';
@@ -54,19 +55,29 @@ export function buildApi(deps: ApiDeps): FastifyInstance {
   return app;
 }
 
+/** What is known of a request before its body is read. */
+interface Admitted {
+  caller: Caller;
+  /** undefined for a version document. */
+  match: Match | undefined;
+}
+
 /**
  * The API as a guest on a server that others share: `/`, `/v2…` and `/healthcheck` below its prefix, and an answer for
  * every path there that nobody else has taken.
  */
 export const apiPlugin: FastifyPluginAsync<{ deps: ApiDeps }> = async (app, { deps }) => {
-  const callers = new WeakMap<FastifyRequest, Caller>();
+  const router = new Router(apiOperations(deps));
+  const admitted = new WeakMap<FastifyRequest, Admitted>();
 
   // 1. Every answer has an id by which the log is searched.
   app.addHook('onRequest', async (_request, reply) => tagReply(reply));
-  // 2. What the client can read, and who it is, before its body is looked at.
+  // 2. Before its body is looked at: what the client can read, who it is, what it asks for.
   app.addHook('onRequest', async request => {
+    if (isOpen(request)) return;
     checkRequest(request);
-    if (!isOpen(request)) callers.set(request, await deps.authenticate(request));
+    const caller = await deps.authenticate(request);
+    if (!request.is404) admitted.set(request, { caller, match: findOperation(router, request) });
   });
   // 3. The body: JSON under any of its names; a form is read and ignored, as Octavia does.
   app.removeAllContentTypeParsers();
@@ -75,26 +86,22 @@ export const apiPlugin: FastifyPluginAsync<{ deps: ApiDeps }> = async (app, { de
   );
   app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, async () => undefined);
   // 4. The operation: its query, its resource's rules, one transaction, the nudge, the answer.
-  addOperations(
-    app,
-    apiOperations(deps),
-    deps.settings.max_request_body_size,
-    async (operation, request, reply) => {
-      const query = queryOf(request, operation);
-      const url = baseUrl(deps, request) + request.url.split('?')[0];
-      const call = {
-        params: paramsOf(request),
-        query,
-        body: request.body,
-        caller: callers.get(request)!,
-        url,
-      };
-      const body = await operation.run(call);
-      void reply.code(operation.status);
-      return operation.status === 202 || operation.status === 204 ? reply.send() : reply.send(body);
-    },
-  );
-  addDocuments(app, deps);
+  const run: RouteHandlerMethod = async (request, reply) => {
+    const { caller, match } = admitted.get(request)!;
+    if (!match) return reply.type('application/json').send(request.method === 'GET' ? '"v2"' : undefined);
+    const { operation, params } = match;
+    const url = baseUrl(deps, request) + pathOf(request);
+    const query = queryOf(request, operation);
+    const body = await operation.run({ params, query, body: request.body, caller, url });
+    void reply.code(operation.status);
+    return operation.status === 202 || operation.status === 204 ? reply.send() : reply.send(body);
+  };
+  const bodyLimit = deps.settings.max_request_body_size;
+  for (const version of ['/v2', '/v2.0']) {
+    for (const url of [version, `${version}/*`])
+      app.route({ method: METHODS, url, handler: run, bodyLimit, exposeHeadRoute: false });
+  }
+  addOpenDocuments(app, deps);
   // 5. Whatever went wrong on the way, once, here.
   app.setNotFoundHandler(async () => {
     throw new Fault('not-found', 'The resource could not be found.');
@@ -102,29 +109,47 @@ export const apiPlugin: FastifyPluginAsync<{ deps: ApiDeps }> = async (app, { de
   app.setErrorHandler((error, request, reply) => answerFault(deps, error, request, reply));
 };
 
+const METHODS: HTTPMethods[] = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS'];
+const VERSION_DOCUMENTS = ['', 'octavia'];
+
+/** undefined when a version document is asked for, or only what the path has. */
+function findOperation(router: Router, request: FastifyRequest): Match | undefined {
+  const path = (request.params as { '*'?: string })['*'] ?? '';
+  if (request.method === 'OPTIONS') return undefined;
+  const isDocument = VERSION_DOCUMENTS.includes(segmentsOf(path).join('/'));
+  if (isDocument && request.method === 'GET') return undefined;
+  if (isDocument) throw new Fault('not-allowed', `The method ${request.method} is not allowed here.`);
+  const found = router.find(request.method, path);
+  if (!found) throw new Fault('not-found', 'The resource could not be found.');
+  return found;
+}
+
 /** What needs no token: what a client reads to find its way, and a balancer to find us. */
-function addDocuments(app: FastifyInstance, deps: ApiDeps): void {
-  const versions: RouteHandlerMethod = async request => versionsDocument(baseUrl(deps, request) + app.prefix);
-  addDocument(app, '/', ['GET', 'POST'], versions, { open: true });
-  for (const version of ['/v2', '/v2.0']) {
-    for (const below of ['', '/', '/lbaas', '/lbaas/', '/octavia', '/octavia/'])
-      addDocument(app, version + below, ['GET'], async (_, reply) =>
-        reply.type('application/json').send('"v2"'),
-      );
-  }
-  if (deps.settings.healthcheck_enabled) {
-    addDocument(
-      app,
-      '/healthcheck',
-      ['GET', 'HEAD'],
-      async (_, reply) => {
-        await checkDatabase(deps.db);
-        return reply.type('text/plain').send('OK');
+function addOpenDocuments(app: FastifyInstance, deps: ApiDeps): void {
+  const add = (url: string, methods: HTTPMethods[], handler: RouteHandlerMethod) => {
+    const route = { url, config: { open: true }, exposeHeadRoute: false };
+    app.route({ ...route, method: methods, handler });
+    const others = METHODS.filter(method => !methods.includes(method));
+    app.route({
+      ...route,
+      method: others,
+      handler: async request => {
+        throw new Fault('not-allowed', `The method ${request.method} is not allowed here.`);
       },
-      { open: true },
-    );
+    });
+  };
+  add('/', ['GET', 'POST'], async request => versionsDocument(baseUrl(deps, request) + app.prefix));
+  if (deps.settings.healthcheck_enabled) {
+    add('/healthcheck', ['GET', 'HEAD'], async (_, reply) => {
+      await checkDatabase(deps.db);
+      return reply.type('text/plain').send('OK');
+    });
   }
 }
+
+/** Whether the path may be read without a token. */
+const isOpen = (request: FastifyRequest): boolean =>
+  (request.routeOptions.config as { open?: boolean } | undefined)?.open === true;
 
 const REQUEST_ID = 'x-openstack-request-id';
 
@@ -134,7 +159,7 @@ async function tagReply(reply: FastifyReply): Promise<void> {
 
 function checkRequest(request: FastifyRequest): void {
   const accept = request.headers.accept;
-  if (accept && !isOpen(request) && !acceptsJson(accept))
+  if (accept && !acceptsJson(accept))
     throw new Fault('not-acceptable', 'The API answers application/json only.');
   if (/%00/.test(request.url)) throw new Fault('invalid', 'The URL holds a NUL character.');
 }
@@ -160,9 +185,10 @@ function parseJson(text: string): unknown {
   }
 }
 
+const pathOf = (request: FastifyRequest): string => request.url.split('?', 1)[0]!;
+
 function queryOf(request: FastifyRequest, { query: allowed }: Operation): URLSearchParams {
-  const at = request.url.indexOf('?');
-  const query = new URLSearchParams(at < 0 ? '' : request.url.slice(at + 1));
+  const query = new URLSearchParams(request.url.slice(pathOf(request).length));
   const unknown = allowed === 'any' ? undefined : [...query.keys()].find(key => !allowed.includes(key));
   if (unknown !== undefined)
     throw new Fault('invalid', `Unknown argument: ${unknown.slice(0, 60).toWellFormed()} in the query.`);
@@ -187,7 +213,8 @@ function answerFault(
     url: request.url,
     status,
   };
-  if (status < 500) deps.log.info({ ...fields, cause: errorChain(error) }, 'request refused');
+  const isOurs = status === 500 || status === 503;
+  if (!isOurs) deps.log.info({ ...fields, cause: errorChain(error) }, 'request refused');
   else
     deps.log.error({ ...fields, cause: errorChain(error), stack: (error as Error).stack }, 'request failed');
   if (status === 401)

@@ -2,15 +2,16 @@
 
 import { CliError } from './cli-error.ts';
 import type { Cloud } from './cloud.ts';
+import { exchange, type HttpAnswer, type Tls } from './http.ts';
 
 export type Resource = Record<string, unknown> & { id: string };
 export type Query = Record<string, string | readonly string[] | undefined>;
 
-const TIMEOUT_MS = 60_000;
 const LOAD_BALANCER = ['load-balancer', 'load_balancer', 'octavia'];
 
 interface Session {
   token: string | undefined;
+  tls: Tls;
   endpointOf(types: readonly string[]): string;
 }
 
@@ -32,7 +33,7 @@ export class Client {
     const session = await this.#getSession();
     const endpoint = session.endpointOf(LOAD_BALANCER);
     const base = /\/v2(\.0)?$/.test(endpoint) ? endpoint : `${endpoint}/v2.0`;
-    return send(method, `${base}/${path}${formatQuery(query)}`, session.token, body);
+    return send(method, `${base}/${path}${formatQuery(query)}`, session, body);
   }
 
   /** All rows of a collection, however many pages it has. */
@@ -53,7 +54,7 @@ export class Client {
   async listNetworkRows(plural: string, query: Query): Promise<Resource[]> {
     const session = await this.#getSession();
     const endpoint = session.endpointOf(['network']).replace(/\/v2\.0$/, '');
-    const body = await send('GET', `${endpoint}/v2.0/${plural}${formatQuery(query)}`, session.token);
+    const body = await send('GET', `${endpoint}/v2.0/${plural}${formatQuery(query)}`, session);
     return ((body as Record<string, Resource[]>)[plural.replaceAll('-', '_')] ?? []) as Resource[];
   }
 
@@ -69,6 +70,7 @@ async function authenticate(cloud: Cloud): Promise<Session> {
     const root = trimSlash(cloud.endpoint ?? '');
     return {
       token: undefined,
+      tls: cloud.tls,
       endpointOf: types => (types === LOAD_BALANCER ? root : `${root}/${types[0]}`),
     };
   }
@@ -83,19 +85,16 @@ async function authenticate(cloud: Cloud): Promise<Session> {
   const scope = hasProject ? { project: withDomain(auth.project, auth.projectDomain) } : undefined;
   const root = trimSlash(auth.url);
   const url = `${/\/v3$/.test(root) ? root : `${root}/v3`}/auth/tokens`;
-  const response = await fetchBounded(
-    'POST',
-    url,
-    { 'content-type': 'application/json' },
-    { auth: { identity, scope } },
-  );
-  if (response.status === 401) {
+  const body = { auth: { identity, scope } };
+  const answer = await exchange('POST', url, { headers: {}, body, tls: cloud.tls });
+  if (answer.status === 401) {
     throw new CliError(`Cannot log in at ${url}: user name, password or project of ${cloud.origin} is wrong`);
   }
-  if (!response.ok) throw await faultOf(response, 'POST', url);
-  const { token } = (await response.json()) as { token: { catalog?: CatalogEntry[] } };
+  if (answer.status >= 400) throw faultOf(answer, 'POST', url);
+  const { token } = parseJson(answer, 'POST', url) as { token: { catalog?: CatalogEntry[] } };
   return {
-    token: response.headers.get('x-subject-token') ?? undefined,
+    token: String(answer.headers['x-subject-token']),
+    tls: cloud.tls,
     endpointOf(types) {
       if (cloud.endpoint !== undefined && types === LOAD_BALANCER) return trimSlash(cloud.endpoint);
       const endpoint = token.catalog
@@ -118,19 +117,16 @@ function withDomain(named: { id?: string; name?: string }, domain: { id?: string
   return named.id !== undefined ? { id: named.id } : { name: named.name, domain };
 }
 
-async function send(
-  method: string,
-  url: string,
-  token: string | undefined,
-  body?: unknown,
-): Promise<unknown> {
-  const headers: Record<string, string> = { accept: 'application/json' };
-  if (token !== undefined) headers['x-auth-token'] = token;
-  if (body !== undefined) headers['content-type'] = 'application/json';
-  const response = await fetchBounded(method, url, headers, body);
-  if (!response.ok) throw await faultOf(response, method, url);
-  const text = await response.text();
-  if (text === '') return undefined;
+async function send(method: string, url: string, session: Session, body?: unknown): Promise<unknown> {
+  const headers: Record<string, string> =
+    session.token === undefined ? {} : { 'x-auth-token': session.token };
+  const answer = await exchange(method, url, { headers, body, tls: session.tls });
+  if (answer.status >= 400) throw faultOf(answer, method, url);
+  if (answer.text === '') return undefined;
+  return parseJson(answer, method, url);
+}
+
+function parseJson({ text }: HttpAnswer, method: string, url: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
@@ -138,46 +134,21 @@ async function send(
   }
 }
 
-async function fetchBounded(
-  method: string,
-  url: string,
-  headers: Record<string, string>,
-  body: unknown,
-): Promise<Response> {
-  try {
-    return await fetch(url, {
-      method,
-      headers,
-      body: body === undefined ? null : JSON.stringify(body),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-  } catch (cause) {
-    const reason =
-      (cause as Error).cause instanceof Error
-        ? ((cause as Error).cause as Error).message
-        : (cause as Error).message;
-    throw new CliError(
-      `Cannot reach ${new URL(url).origin}: ${reason || 'no answer'}. Does the system run?`,
-      { cause },
-    );
-  }
-}
-
 /** The fault's own sentence, whichever of the three forms it comes in. Source: contract api.md 2.2. */
-async function faultOf(response: Response, method: string, url: string): Promise<CliError> {
-  const requestId = response.headers.get('x-openstack-request-id') ?? undefined;
-  const fallback = `${method} ${new URL(url).pathname} failed with HTTP ${response.status}`;
-  let sentence: string | undefined;
+function faultOf({ status, headers, text }: HttpAnswer, method: string, url: string): CliError {
+  const id = headers['x-openstack-request-id'];
+  let sentence: unknown;
   try {
-    const body = (await response.json()) as Record<string, unknown>;
-    const error = body.error as { message?: string } | undefined;
-    sentence = (body.faultstring ?? body.description ?? error?.message ?? body.title) as string | undefined;
+    const body = JSON.parse(text) as Record<string, unknown>;
+    sentence =
+      body.faultstring ?? body.description ?? (body.error as { message?: string })?.message ?? body.title;
   } catch {
     // An answer without JSON has no sentence of its own; the status is all there is to tell.
   }
-  return new CliError(sentence ? `${sentence} (HTTP ${response.status})` : fallback, {
-    requestId,
-    httpStatus: response.status,
+  const fallback = `${method} ${new URL(url).pathname} failed`;
+  return new CliError(`${typeof sentence === 'string' ? sentence : fallback} (HTTP ${status})`, {
+    requestId: typeof id === 'string' ? id : undefined,
+    httpStatus: status,
   });
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { Secret } from '../lib/secret.ts';
 import { CliError } from './cli-error.ts';
+import type { Tls } from './http.ts';
 
 interface Named {
   name?: string;
@@ -16,6 +17,7 @@ export interface Cloud {
   origin: string;
   region: string | undefined;
   interface: string;
+  tls: Tls;
   /** Used instead of what the catalog says. */
   endpoint: string | undefined;
   auth:
@@ -115,6 +117,7 @@ function cloudOf(origin: string, find: (key: string) => string | undefined): Clo
     origin,
     region: find('region_name'),
     interface: (find('interface') ?? find('endpoint_type') ?? 'public').replace(/URL$/, ''),
+    tls: { caFile: find('cacert'), verify: find('verify') !== 'false' && find('insecure') !== 'true' },
     endpoint: find('load_balancer_endpoint_override') ?? find('endpoint_override'),
   };
   const type = find('auth_type') ?? (find('token') === undefined ? 'password' : 'token');
@@ -138,5 +141,5 @@ function treeAt(value: unknown, name: string): Tree {
 
 function textAt(tree: Tree, name: string): string | undefined {
   const found = tree[name];
-  return typeof found === 'string' || typeof found === 'number' ? String(found) : undefined;
+  return ['string', 'number', 'boolean'].includes(typeof found) ? String(found) : undefined;
 }

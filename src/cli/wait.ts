@@ -5,7 +5,7 @@ import type { Client, Resource } from './client.ts';
 import type { Terminal } from './output.ts';
 import { listGraph, type Node } from './tree.ts';
 
-const POLL_MS = 300;
+const POLL_MS = 150;
 
 /** One line that is written over on a terminal, and one line per change elsewhere. */
 export class Progress {

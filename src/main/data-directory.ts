@@ -1,17 +1,8 @@
 /** The data directory of a standalone system: whose it is, who runs on it, and which files in it are ours. */
 import { randomBytes } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import { type FileLock, takeFileLock } from '../db/file-lock.ts';
 
 /** Everything we put there; a purge removes these and nothing else. */
 const OUR_FILES = [
@@ -28,21 +19,21 @@ const OUR_FILES = [
   'pid',
   'system-id',
   'lock',
-  'lock-journal',
 ];
 
-const LOCKED = 5;
+/** What the certificate authority was making when the process died. */
+const isHalfMade = (name: string): boolean => name.startsWith('.ca-');
 
 /** Somebody else runs on the directory. */
 export class DirectoryInUse extends Error {}
 
 export class DataDirectory {
   readonly path: string;
-  readonly #lock: DatabaseSync;
+  readonly #lock: FileLock;
   /** Made by this very opening: a start that fails removes it again. */
   readonly #madeDirectory: boolean;
 
-  private constructor(path: string, lock: DatabaseSync, madeDirectory: boolean) {
+  private constructor(path: string, lock: FileLock, madeDirectory: boolean) {
     this.path = path;
     this.#lock = lock;
     this.#madeDirectory = madeDirectory;
@@ -72,12 +63,16 @@ export class DataDirectory {
     return id;
   }
 
-  /** Written before anything that bears the id is made, so that a purge finds all of it. */
-  makeSystemId(isTaken: (id: string) => boolean): string {
-    let id: string;
-    do id = randomBytes(3).toString('hex').slice(0, 5);
-    while (isTaken(id));
-    writeFileSync(join(this.path, 'system-id'), `${id}\n`, { flush: true });
+  /**
+   * The id that is known, else a new one that is not among `taken`; it is in its file afterwards. Called before anything
+   * that bears the id is made, so that a purge finds all of it.
+   */
+  ensureSystemId(known: string | undefined, taken: ReadonlySet<string>): string {
+    let id = known;
+    while (id === undefined || (known === undefined && taken.has(id)))
+      id = randomBytes(3).toString('hex').slice(0, 5);
+    if (this.findSystemId() === undefined)
+      writeFileSync(join(this.path, 'system-id'), `${id}\n`, { flush: true });
     return id;
   }
 
@@ -89,7 +84,7 @@ export class DataDirectory {
   /** Lets others run on it; everything stays. */
   close(): void {
     rmSync(join(this.path, 'pid'), { force: true });
-    this.#lock.close();
+    this.#lock.release();
   }
 
   /** Removes our files, and the directory when nothing else is in it; returns what else is. Closes it as well. */
@@ -106,12 +101,12 @@ export class DataDirectory {
   }
 
   #removeFiles(): string[] {
-    for (const name of OUR_FILES) {
+    for (const name of [...OUR_FILES, ...readdirSync(this.path).filter(isHalfMade)]) {
       if (!name.startsWith('lock')) rmSync(join(this.path, name), { recursive: true, force: true });
     }
     // The lock goes last: until here nobody may start.
     for (const name of OUR_FILES) rmSync(join(this.path, name), { force: true });
-    this.#lock.close();
+    this.#lock.release();
     return existsSync(this.path) ? readdirSync(this.path) : [];
   }
 }
@@ -121,31 +116,13 @@ export function holdsSystem(path: string): boolean {
   return existsSync(join(path, 'system-id')) || existsSync(join(path, 'ottavia.db'));
 }
 
-/**
- * An exclusive transaction on an empty SQLite file: the kernel's own record lock, which ends with the process however it
- * ends, and which also holds between containers and network namespaces that share the directory.
- */
-function takeLock(path: string): DatabaseSync {
-  const file = join(path, 'lock');
-  for (let tries = 0; tries < 10; tries++) {
-    const lock = new DatabaseSync(file, { timeout: 0 });
-    try {
-      const before = statSync(file).ino;
-      lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
-      // A purge may have removed the file between our opening and locking it: then the lock would be on nothing.
-      if (statSync(file, { throwIfNoEntry: false })?.ino === before) return lock;
-      lock.close();
-    } catch (cause) {
-      lock.close();
-      if ((cause as { errcode?: number }).errcode !== LOCKED) throw cause;
-      throw new DirectoryInUse(
-        `Cannot use data directory ${path}: another Ottavia${runner(path)} runs on it. ` +
-          'Stop that one first, or choose another directory with --data-dir',
-        { cause },
-      );
-    }
-  }
-  throw new Error(`Cannot lock data directory ${path}: the lock file vanishes again and again`);
+function takeLock(path: string): FileLock {
+  const lock = takeFileLock(join(path, 'lock'));
+  if (lock) return lock;
+  throw new DirectoryInUse(
+    `Cannot use data directory ${path}: another Ottavia${runner(path)} runs on it. ` +
+      'Stop that one first, or choose another directory with --data-dir',
+  );
 }
 
 /** Who runs there, as far as its file tells; a hint only, the lock is the truth. */

@@ -27,8 +27,6 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => interrupted.abort(new Error(`interrupted by ${signal}`)));
 }
 
-process.exitCode = await main(process.argv.slice(2));
-
 async function main(args: readonly string[]): Promise<number> {
   const unknown = args.filter(arg => arg !== '--once');
   if (unknown.length > 0) {
@@ -258,3 +256,5 @@ function howToGoOn(url: string, clouds: string): string {
 Ctrl-C ends the demo and removes everything.
 `;
 }
+
+process.exitCode = await main(process.argv.slice(2));

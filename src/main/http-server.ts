@@ -21,7 +21,7 @@ export interface HttpServerParts {
 
 export function buildHttpServer({ api, network, isShared, identity }: HttpServerParts): FastifyInstance {
   const baseUri = api.settings.api_base_uri;
-  const authenticate = identity ? tokenAuthentication(identity) : noauth;
+  const authenticate = identity ? tokenAuthentication(identity) : noAuthentication;
   // Requests under way end; connections that wait for more do not hold up a stop.
   const app = Fastify({ bodyLimit: api.settings.max_request_body_size, forceCloseConnections: 'idle' });
   if (identity) void app.register(identityApi({ identity, baseUri }), { prefix: '/identity' });
@@ -41,6 +41,14 @@ export function buildHttpServer({ api, network, isShared, identity }: HttpServer
   void app.register(apiPlugin, { deps });
   return app;
 }
+
+/** Whose the things are that somebody makes who says no project: unmodified clients cannot say one without a Keystone. */
+const NOBODYS_PROJECT = '0'.repeat(32);
+
+const noAuthentication: Authenticate = async request => {
+  const caller = await noauth(request);
+  return { ...caller, project_id: caller.project_id ?? NOBODYS_PROJECT };
+};
 
 /** Every holder of a token of the standalone identity is its admin. */
 function tokenAuthentication(identity: Identity): Authenticate {

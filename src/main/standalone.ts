@@ -76,15 +76,15 @@ export async function startStandalone(options: StandaloneOptions, log: Log): Pro
     throw new StartError(problems.join('\n'));
   }
   for (const remark of remarks) log.warn({}, remark);
+  const isFirst = !holdsSystem(options.dataDir);
   const directory = DataDirectory.open(options.dataDir);
-  const isFirst = directory.findSystemId() === undefined;
   // Loaded late, so that everything above answers at once.
-  const { listSystemIds, purgeSystem } = await import('./purge.ts');
+  const { findSystemIdInDatabase, listSystemIds, purgeSystem } = await import('./purge.ts');
   const { startSystem } = await import('./system.ts');
   let systemId: string | undefined;
   try {
-    const taken = listSystemIds();
-    systemId = directory.findSystemId() ?? directory.makeSystemId(id => taken.has(id));
+    const known = directory.findSystemId() ?? (await findSystemIdInDatabase(directory.databaseUrl()));
+    systemId = directory.ensureSystemId(known, listSystemIds());
     const system = await startSystem({ settings, directory, systemId, log, agentProgram: AGENT_PROGRAM });
     return {
       url: system.url,

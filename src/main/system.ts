@@ -135,7 +135,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     isShared: network => network.id !== cloud.managementNetworkId,
     identity: login?.identity,
   });
-  started.defer(() => Promise.race([server.close(), clock.sleep(STOP_LIMIT_MS)]));
+  started.defer(() => closeWithin(STOP_LIMIT_MS, server));
   await server.listen({ host, port });
   writeClientFiles(directory.path, {
     url,
@@ -146,6 +146,14 @@ export async function startSystem(options: SystemOptions): Promise<System> {
 
   const stack = started.move();
   return { url, systemId, networks: cloud.networks, stop: () => stack.disposeAsync() };
+}
+
+/** Lets the requests under way end, but not for ever. */
+async function closeWithin(limitMs: number, server: { close(): Promise<unknown> }): Promise<void> {
+  const closed = new AbortController();
+  const limit = systemClock.sleep(limitMs, closed.signal).catch(() => undefined); // Aborted: all of them ended.
+  await Promise.race([server.close(), limit]);
+  closed.abort();
 }
 
 async function openCloud(options: SystemOptions, db: Db, authority: CertificateAuthority): Promise<Cloud> {

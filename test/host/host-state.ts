@@ -32,11 +32,15 @@ export function readHostState(systemId: string, dataDir: string): HostState {
       .sort((a, b) => a.name.localeCompare(b.name)),
     namespaces: namesIn('/run/netns').filter(isOurs),
     mounts: readFileSync('/proc/self/mounts', 'utf8').split('\n').filter(isOurs).sort(),
-    processes: namesIn('/proc')
-      .filter(name => /^\d+$/.test(name) && name !== String(process.pid))
-      .map(commandOf)
-      .filter(isOurs)
-      .sort(),
+    // A process that was just forked looks like its parent until it runs another program.
+    processes: [
+      ...new Set(
+        namesIn('/proc')
+          .filter(name => /^\d+$/.test(name) && name !== String(process.pid))
+          .map(commandOf)
+          .filter(isOurs),
+      ),
+    ].sort(),
     files: namesIn(join(dataDir, 'instances')),
   };
 }

@@ -1,7 +1,7 @@
 /** Files that an amphora image brings along; where there is no image, the agent makes those that are missing. Source: contract amphora-agent.md 5.1. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Paths } from '../config.ts';
+import type { Paths } from '../config.ts';
 import { findText, writeWhole } from '../files.ts';
 
 const PING_WRAPPER = `#!/bin/sh

@@ -21,7 +21,15 @@ export interface Section {
 
 export type Document = ReadonlyMap<string, Section>;
 
-const SECTION_KEYWORDS = new Set(['global', 'defaults', 'peers', 'frontend', 'backend', 'listen', 'resolvers']);
+const SECTION_KEYWORDS = new Set([
+  'global',
+  'defaults',
+  'peers',
+  'frontend',
+  'backend',
+  'listen',
+  'resolvers',
+]);
 
 /** undefined when the text holds something whose meaning a comparison of words could miss. */
 export function parseDocument(text: string): Document | undefined {

@@ -28,7 +28,8 @@ export function planChange(running: string, wanted: string): Plan {
     const old = before.get(head)!.servers;
     for (const server of section.servers.values()) {
       const present = old.get(server.name);
-      const reason = present === undefined ? whyNotAddable(section, server) : whyNotChangeable(section, present, server);
+      const reason =
+        present === undefined ? whyNotAddable(section, server) : whyNotChangeable(section, present, server);
       if (reason !== undefined) return reload(`server ${serverKey(server)}: ${reason}`);
       if (present === undefined) added.push(...addServer(server));
       else changeServer(present, server, opened, closed);
@@ -52,7 +53,8 @@ function findDifferentSection(before: Document, after: Document): string | undef
     const old = before.get(head);
     if (old === undefined || old.lines.join('\n') !== section.lines.join('\n')) return head;
     // The sources are spread over the servers by their order.
-    if (!isDynamic(section) && [...old.servers.keys()].join() !== [...section.servers.keys()].join()) return head;
+    if (!isDynamic(section) && [...old.servers.keys()].join() !== [...section.servers.keys()].join())
+      return head;
   }
   return undefined;
 }
@@ -69,7 +71,8 @@ const ADDABLE = new Map([
 
 function whyNotAddable(section: Section, server: Server): string | undefined {
   if (!isDynamic(section)) return 'its backend balances statically';
-  if (section.lines.some(line => line.startsWith('option external-check'))) return 'it is checked by a program';
+  if (section.lines.some(line => line.startsWith('option external-check')))
+    return 'it is checked by a program';
   for (let i = 0; i < server.options.length; i++) {
     const values = ADDABLE.get(server.options[i]!);
     if (values === undefined) return `option ${server.options[i]} cannot be added at run time`;
@@ -110,7 +113,9 @@ function changeServer(old: Server, server: Server, opened: RuntimeCommand[], clo
     (server.weight > 0 ? opened : closed).push(setServer(server, `weight ${server.weight}`));
   }
   if (old.disabled !== server.disabled) {
-    (server.disabled ? closed : opened).push(setServer(server, `state ${server.disabled ? 'maint' : 'ready'}`));
+    (server.disabled ? closed : opened).push(
+      setServer(server, `state ${server.disabled ? 'maint' : 'ready'}`),
+    );
   }
 }
 

@@ -181,7 +181,8 @@ export class Haproxy {
       else if (before !== undefined && (await hasFailed(files))) failure = await this.#explain(files);
       return failure !== undefined;
     };
-    if (!(await awaitCondition(answers, START_TIMEOUT_MS))) failure = `haproxy does not answer after ${START_TIMEOUT_MS} ms`;
+    if (!(await awaitCondition(answers, START_TIMEOUT_MS)))
+      failure = `haproxy does not answer after ${START_TIMEOUT_MS} ms`;
     if (failure !== undefined) throw new Error(failure);
   }
 

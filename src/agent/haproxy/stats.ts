@@ -32,7 +32,10 @@ function splitCsv(line: string): string[] {
 }
 
 /** `isKnown` tells a member from a server that only waits for its last connection. */
-export function observe(rows: readonly StatsRow[], isKnown: (backend: string, server: string) => boolean): Observation {
+export function observe(
+  rows: readonly StatsRow[],
+  isKnown: (backend: string, server: string) => boolean,
+): Observation {
   const observation: Observation = { listeners: {}, pools: {} };
   for (const row of rows) {
     const { pxname, svname, status } = row as { pxname: string; svname: string; status: string };
@@ -40,7 +43,12 @@ export function observe(rows: readonly StatsRow[], isKnown: (backend: string, se
       observation.listeners[pxname] = {
         status,
         conns: Number(row.scur),
-        counters: { bin: Number(row.bin), bout: Number(row.bout), ereq: Number(row.ereq), stot: Number(row.stot) },
+        counters: {
+          bin: Number(row.bin),
+          bout: Number(row.bout),
+          ereq: Number(row.ereq),
+          stot: Number(row.stot),
+        },
       };
     } else if (svname === 'BACKEND') {
       poolOf(observation, pxname).status = status;

@@ -52,7 +52,9 @@ function diffRoutes(wish: InterfaceFile, present: Present): string[] {
   const wanted = new Map(wish.routes.map(route => [routeKey(route), route]));
   const there = new Map(present.routes.map(route => [routeKey(route), route]));
   // A route through a gateway needs the way to the gateway first, unless it is on-link; those are the last ones then.
-  const add = [...wanted].filter(([key]) => !there.has(key)).sort(([, a], [, b]) => Number('gateway' in a) - Number('gateway' in b));
+  const add = [...wanted]
+    .filter(([key]) => !there.has(key))
+    .sort(([, a], [, b]) => Number('gateway' in a) - Number('gateway' in b));
   const remove = [...there].filter(([key]) => !wanted.has(key));
   return [
     ...add.map(([, route]) => routeCommand('add', route, wish.name)),
@@ -74,7 +76,8 @@ function destination(dst: string): string {
 }
 
 function routeCommand(action: 'add' | 'delete', route: InterfaceRoute, device: string): string {
-  const words = [versionOf(route.dst) === 6 ? '-6 route' : 'route', action, route.dst];
+  // The family follows from the addresses: a line of a batch takes no flags.
+  const words = ['route', action, route.dst];
   if (route.gateway !== undefined) words.push('via', route.gateway);
   words.push('dev', device, 'proto', 'static');
   if (route.flags?.includes('onlink') && action === 'add') words.push('onlink');
@@ -87,9 +90,11 @@ function routeCommand(action: 'add' | 'delete', route: InterfaceRoute, device: s
 
 function diffRules(wish: InterfaceFile, present: Present): string[] {
   const key = (rule: InterfaceRule) => `${canonical(rule.src)}/${rule.src_len} ${rule.table}`;
-  const [wanted, there] = [wish.rules, present.rules].map(rules => new Map(rules.map(rule => [key(rule), rule])));
+  const [wanted, there] = [wish.rules, present.rules].map(
+    rules => new Map(rules.map(rule => [key(rule), rule])),
+  );
   const command = (action: string, rule: InterfaceRule) =>
-    `${versionOf(rule.src) === 6 ? '-6 rule' : 'rule'} ${action} from ${rule.src}/${rule.src_len} table ${rule.table} priority 100 protocol static`;
+    `rule ${action} from ${rule.src}/${rule.src_len} table ${rule.table} priority 100 protocol static`;
   return [
     ...[...wanted!].filter(([k]) => !there!.has(k)).map(([, rule]) => command('add', rule)),
     ...[...there!].filter(([k]) => !wanted!.has(k)).map(([, rule]) => command('delete', rule)),

@@ -70,13 +70,18 @@ export function buildVipFile({ name, topology, vip, request, fixedIps = [] }: Vi
     })),
     ...fixedIps.map(each => ({ address: exploded(each.ip_address), prefixlen: prefixOf(each.subnet_cidr) })),
   ];
-  const routes = [...vips.flatMap(each => vipRoutes(each, isSingle)), ...fixedIps.flatMap(f => fixedIpRoutes(f, isSingle))];
+  const routes = [
+    ...vips.flatMap(each => vipRoutes(each, isSingle)),
+    ...fixedIps.flatMap(f => fixedIpRoutes(f, isSingle)),
+  ];
   const rules = vips.map(each => ({
     src: exploded(each.address),
     src_len: bitsOf(each.address),
     table: VIP_TABLE,
   }));
-  const versions = [...vips.map(each => each.address), ...fixedIps.map(each => each.ip_address)].map(versionOf);
+  const versions = [...vips.map(each => each.address), ...fixedIps.map(each => each.ip_address)].map(
+    versionOf,
+  );
   return {
     name,
     if_type: 'vip',
@@ -114,7 +119,11 @@ function defaultRoutes(via: string, isSingle: boolean): InterfaceRoute[] {
 }
 
 function hostRoute(route: HostRouteInfo): InterfaceRoute {
-  return { dst: networkOf(findPrefix(route.destination)!), gateway: exploded(route.nexthop), flags: ['onlink'] };
+  return {
+    dst: networkOf(findPrefix(route.destination)!),
+    gateway: exploded(route.nexthop),
+    flags: ['onlink'],
+  };
 }
 
 /** A member network: addresses and host routes, never a default route. */
@@ -127,10 +136,17 @@ export function buildPortFile(name: string, request: PlugNetwork): InterfaceFile
     addresses:
       fixedIps.length === 0
         ? [{ dhcp: true, ipv6auto: true }]
-        : fixedIps.map(each => ({ address: exploded(each.ip_address), prefixlen: prefixOf(each.subnet_cidr) })),
+        : fixedIps.map(each => ({
+            address: exploded(each.ip_address),
+            prefixlen: prefixOf(each.subnet_cidr),
+          })),
     routes: unique(fixedIps.flatMap(each => each.host_routes.map(hostRoute))),
     rules: [],
-    scripts: masquerade(name, fixedIps.map(each => versionOf(each.ip_address)), request.is_sriov ?? false),
+    scripts: masquerade(
+      name,
+      fixedIps.map(each => versionOf(each.ip_address)),
+      request.is_sriov ?? false,
+    ),
     is_sriov: request.is_sriov ?? false,
   };
 }

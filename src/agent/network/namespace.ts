@@ -50,9 +50,13 @@ export async function ensureNamespace(log: Log): Promise<void> {
     .map(([path, value]) => `echo '${value}' 2>/dev/null > /proc/sys/${path} || echo ${path}\n`)
     .join('');
   // The redirection of a subshell, so that a file that cannot be opened ends nothing.
-  const refused = await run('ip', ['netns', 'exec', INNER_NAMESPACE, 'sh', '-c', `{ ${script} } 2>/dev/null`], {
-    timeoutMs: TIMEOUT_MS,
-  });
+  const refused = await run(
+    'ip',
+    ['netns', 'exec', INNER_NAMESPACE, 'sh', '-c', `{ ${script} } 2>/dev/null`],
+    {
+      timeoutMs: TIMEOUT_MS,
+    },
+  );
   const settings = refused.stdout.split('\n').filter(line => line !== '');
   if (settings.length > 0) log.warn({ settings }, 'kernel settings not made');
 }

@@ -132,12 +132,20 @@ export class AgentConnection {
   }
 
   #dispatcher(): Promise<Agent> {
-    this.#agent ??= this.#connect().catch(error => {
-      // Without credentials there is no connection; the next call asks for them again.
-      this.#agent = undefined;
-      throw error;
-    });
-    return this.#agent;
+    if (this.#agent) return this.#agent;
+    const forget = () => {
+      if (this.#agent === opened) this.#agent = undefined;
+    };
+    // Without credentials there is no connection, and an idle one keeps no memory: the next call starts anew.
+    const opened = this.#connect().then(
+      agent => agent.on('disconnect', forget),
+      error => {
+        forget();
+        throw error;
+      },
+    );
+    this.#agent = opened;
+    return opened;
   }
 
   async #connect(): Promise<Agent> {

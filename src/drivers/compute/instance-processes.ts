@@ -1,6 +1,6 @@
 /** The processes of a namespace instance as the host sees them: start, find, end. Its process 1 carries all others. */
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { consolePath, initPath, readConsoleEnd } from './instance-files.ts';
@@ -13,6 +13,9 @@ export interface RunningInit {
   pid: number;
   launcherPid: number;
 }
+
+/** Process 1 noted itself there once, whether it lives or not. */
+export const wasStarted = (directory: string): boolean => existsSync(join(directory, 'pid'));
 
 /** undefined when the instance does not run. A process that was given the same id later is not taken for it. */
 export function findInit(directory: string): RunningInit | undefined {

@@ -1,6 +1,5 @@
 /** Instances as namespaces of this host: own network, mounts, processes and root, with a real agent inside. */
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Fault } from '../../lib/errors.ts';
 import { deleteNamespace, runIpBatch } from '../../lib/ip.ts';
@@ -18,7 +17,7 @@ import {
   removeDirectory,
   writeDirectory,
 } from './instance-files.ts';
-import { endProcesses, findInit, startInit } from './instance-processes.ts';
+import { endProcesses, findInit, startInit, wasStarted } from './instance-processes.ts';
 
 export interface NamespaceComputeOptions {
   /** Instances live in `instances` below it. */
@@ -71,7 +70,8 @@ export class NamespaceCompute implements Compute {
     checkName(name);
     const directory = this.#directory(name);
     const record = findRecord(directory);
-    if (!record) return undefined;
+    // Whoever built it died before its start: not an instance yet, and for `ensureInstance` to complete.
+    if (!record || !wasStarted(directory)) return undefined;
     boundConsole(directory);
     return this.#describe(record);
   }
@@ -107,10 +107,7 @@ export class NamespaceCompute implements Compute {
   }
 
   async listInstances(): Promise<string[]> {
-    const prefix = this.namespaceOf('');
-    const named = listNamespaces()
-      .filter(name => name.startsWith(prefix))
-      .map(name => name.slice(prefix.length));
+    const named = this.#listNamespaces().filter(name => name.startsWith('amphora-'));
     return [...new Set([...listDirectories(this.#parent), ...named])].sort();
   }
 
@@ -124,9 +121,10 @@ export class NamespaceCompute implements Compute {
     }
   }
 
-  /** Deletes all instances of this system, and their directory. */
+  /** Deletes all instances of this system, their directory, and any namespace that has its id in the name. */
   async purge(): Promise<void> {
     for (const name of await this.listInstances()) await this.deleteInstance(name);
+    for (const name of this.#listNamespaces()) await this.#deleteNamespace(name);
     removeDirectory(this.#parent);
   }
 
@@ -152,7 +150,7 @@ export class NamespaceCompute implements Compute {
   async #start(record: InstanceRecord): Promise<void> {
     const directory = this.#directory(record.name);
     const namespace = this.namespaceOf(record.name);
-    if (existsSync(join(directory, 'pid')) || namespaceExists(namespace)) {
+    if (wasStarted(directory) || namespaceExists(namespace)) {
       await endProcesses(directory);
       await this.#network.deleteLinksOf(record.compute_id);
       await this.#deleteNamespace(record.name);
@@ -190,6 +188,13 @@ export class NamespaceCompute implements Compute {
   async #deleteNamespace(name: string): Promise<void> {
     const namespace = this.namespaceOf(name);
     if (namespaceExists(namespace)) await runIpBatch([deleteNamespace(namespace)]);
+  }
+
+  #listNamespaces(): string[] {
+    const prefix = this.namespaceOf('');
+    return listNamespaces()
+      .filter(name => name.startsWith(prefix))
+      .map(name => name.slice(prefix.length));
   }
 
   async #ownPortNames(name: string): Promise<string[]> {

@@ -1,6 +1,6 @@
 /** Networks as Linux bridges of this host, which is each subnet's gateway; ports as pairs of links into namespaces. */
 import { randomUUID } from 'node:crypto';
-import { hostRange, numberToAddress, parseCidr } from '../../lib/addresses.ts';
+import { formatCidr, hostRange, numberToAddress, parseCidr } from '../../lib/addresses.ts';
 import { Fault } from '../../lib/errors.ts';
 import * as ip from '../../lib/ip.ts';
 import { type Log, silentLog } from '../../lib/log.ts';
@@ -46,6 +46,8 @@ export class BridgeNetwork implements Network {
   readonly #log: Log;
   /** Ids of networks whose bridge this process has set up. */
   readonly #bridged = new Set<string>();
+  /** By network id, while it is being set up: whoever else needs it waits for that. */
+  readonly #settingUp = new Map<string, Promise<void>>();
 
   constructor(options: { store: NetworkStore; systemId: string; log?: Log }) {
     this.#store = options.store;
@@ -98,6 +100,8 @@ export class BridgeNetwork implements Network {
       subnet = newSubnet(spec);
       await this.#store.insertSubnet(subnet);
     }
+    // What is under way may have read the subnets before this one was there.
+    await this.#settingUp.get(network.id);
     this.#bridged.delete(network.id);
     await this.#ensureBridge(network);
     return subnet;
@@ -216,10 +220,18 @@ export class BridgeNetwork implements Network {
     return network;
   }
 
-  async #ensureBridge(network: StoredNetwork): Promise<void> {
+  #ensureBridge(network: StoredNetwork): Promise<void> {
+    const underWay = this.#settingUp.get(network.id);
+    if (underWay) return underWay;
     const bridge = bridgeName(this.#systemId, network.id);
+    if (this.#bridged.has(network.id) && linkExists(bridge)) return Promise.resolve();
+    const setUp = this.#setUpBridge(network, bridge).finally(() => this.#settingUp.delete(network.id));
+    this.#settingUp.set(network.id, setUp);
+    return setUp;
+  }
+
+  async #setUpBridge(network: StoredNetwork, bridge: string): Promise<void> {
     const exists = linkExists(bridge);
-    if (exists && this.#bridged.has(network.id)) return;
     const subnets = await this.subnetsOf(network.id);
     const addresses = subnets
       .filter(subnet => subnet.gateway_ip !== null)
@@ -253,7 +265,7 @@ function newSubnet(spec: SubnetSpec): StoredSubnet {
     project_id: spec.project_id ?? null,
     network_id: spec.network_id,
     ip_version: version,
-    cidr: spec.cidr,
+    cidr: formatCidr(parseCidr(spec.cidr)),
     gateway_ip: spec.gateway_ip === undefined ? numberToAddress(first + 1n, version) : spec.gateway_ip,
     host_routes: [],
     allocation_pools: spec.allocation_pools ?? [all],

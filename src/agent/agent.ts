@@ -1,0 +1,186 @@
+/**
+ * The agent: serves the controller's requests, keeps haproxy and keepalived running, reports what it sees. It imports only wire, model,
+ * lib and Node, so that it travels as one file. haproxy and keepalived do not depend on it: they run on while it is gone.
+ */
+import { existsSync } from 'node:fs';
+import type { Server } from 'node:https';
+import { errorChain } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import { type AgentConfig, haproxyFiles, readAgentConfig } from './config.ts';
+import { Counters } from './counters.ts';
+import { listLoadBalancers } from './facts.ts';
+import { findText } from './files.ts';
+import { ensureBootFiles } from './haproxy/boot-files.ts';
+import { listFrontends } from './haproxy/config-text.ts';
+import { Haproxy } from './haproxy/process.ts';
+import { statusesOf } from './haproxy/stats.ts';
+import { HeartbeatSender } from './heartbeat.ts';
+import { Keepalived } from './keepalived/process.ts';
+import { Interfaces } from './network/interfaces.ts';
+import { type Look, look } from './observe.ts';
+import { createAgentServer, readCredentials } from './server.ts';
+import { Lane } from './wait.ts';
+
+export class Agent {
+  readonly #config: AgentConfig;
+  readonly #log: Log;
+  /** Changes of the host: requests, restoring, restarting. */
+  readonly #lane = new Lane();
+  /** Messages: their counters must not mix. */
+  readonly #reports = new Lane();
+  readonly #haproxy: Haproxy;
+  readonly #keepalived: Keepalived;
+  readonly #interfaces: Interfaces;
+  readonly #counters: Counters;
+  readonly #sender: HeartbeatSender;
+  readonly #server: Server;
+  #intervalMs: number;
+  #lastSentAt = Number.NEGATIVE_INFINITY;
+  #lastStatuses = '';
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  constructor(config: AgentConfig, log: Log) {
+    this.#config = config;
+    this.#log = log;
+    this.#intervalMs = config.heartbeat.intervalMs;
+    this.#counters = new Counters(config.paths.counters);
+    this.#sender = new HeartbeatSender(config.amphoraId, config.heartbeat, this.#counters, log);
+    this.#keepalived = new Keepalived(config);
+    this.#interfaces = new Interfaces(config.paths, log);
+    this.#haproxy = new Haproxy({
+      config,
+      log,
+      beforeReset: () => this.#report(),
+      afterReset: id => this.#counters.forget(this.#listenersOf(id)),
+    });
+    this.#server = createAgentServer(
+      {
+        ...{
+          config,
+          log,
+          haproxy: this.#haproxy,
+          keepalived: this.#keepalived,
+          interfaces: this.#interfaces,
+        },
+        noteChange: () => this.#watchSoon(0),
+        rereadSettings: () => this.#rereadSettings(),
+        rereadCertificate: () => this.#server.setSecureContext(readCredentials(config.paths)),
+      },
+      this.#lane,
+    );
+  }
+
+  /** Resolves when requests are answered; what has to be restored is done before the first change. */
+  async start(agentProgram: string): Promise<void> {
+    void this.#lane.run(() => this.#restore(agentProgram));
+    await new Promise<void>((listening, fail) => {
+      this.#server.once('error', fail);
+      this.#server.listen({ host: this.#config.bindHost, port: this.#config.bindPort }, listening);
+    });
+    this.#log.info({ port: this.#config.bindPort }, 'listening');
+    this.#watchSoon(0);
+  }
+
+  /** haproxy and keepalived run on. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    this.#server.closeAllConnections();
+    await new Promise(closed => this.#server.close(closed));
+    this.#sender.close();
+  }
+
+  async #restore(agentProgram: string): Promise<void> {
+    try {
+      ensureBootFiles(this.#config.paths, agentProgram);
+      await this.#interfaces.restore();
+    } catch (error) {
+      // Requests are answered all the same, so that the controller sees what is wrong.
+      this.#log.error({ reason: errorChain(error) }, 'cannot restore the inner namespace');
+    }
+    await this.#revive();
+  }
+
+  /** Starts again what should run and does not. */
+  async #revive(): Promise<void> {
+    const { paths } = this.#config;
+    for (const id of listLoadBalancers(paths)) {
+      if (!existsSync(haproxyFiles(paths, id).wanted) || this.#haproxy.isRunning(id)) continue;
+      await this.#attempt({ load_balancer_id: id }, 'haproxy is gone; starting it', () =>
+        this.#haproxy.start(id),
+      );
+    }
+    if (this.#keepalived.isWanted() && !this.#keepalived.isRunning()) {
+      await this.#attempt({}, 'keepalived is gone; starting it', () => this.#keepalived.start());
+    }
+  }
+
+  async #attempt(fields: Record<string, string>, message: string, work: () => Promise<void>): Promise<void> {
+    this.#log.warn(fields, message);
+    try {
+      await work();
+    } catch (error) {
+      // It is tried again at the next look.
+      this.#log.error({ ...fields, reason: errorChain(error) }, 'start failed');
+    }
+  }
+
+  #watchSoon(delayMs: number): void {
+    clearTimeout(this.#timer);
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => void this.#watch(), delayMs);
+  }
+
+  async #watch(): Promise<void> {
+    try {
+      if (this.#isSomethingDead()) await this.#lane.run(() => this.#revive());
+      const looks = await look(this.#config.paths, this.#log);
+      for (const { loadBalancerId, leftOver } of looks) {
+        if (leftOver.length > 0) await this.#lane.run(() => this.#haproxy.retire(loadBalancerId, leftOver));
+      }
+      const isDue = performance.now() - this.#lastSentAt >= this.#intervalMs;
+      if (isDue || describe(looks) !== this.#lastStatuses) await this.#report(looks);
+    } catch (error) {
+      // The next look finds what is still wrong.
+      this.#log.error({ reason: errorChain(error) }, 'look failed');
+    }
+    const untilDueMs = this.#lastSentAt + this.#intervalMs - performance.now();
+    this.#watchSoon(Math.max(Math.min(this.#config.statusCheckIntervalMs, untilDueMs), 10));
+  }
+
+  #isSomethingDead(): boolean {
+    const { paths } = this.#config;
+    const isDead = (id: string) => existsSync(haproxyFiles(paths, id).wanted) && !this.#haproxy.isRunning(id);
+    return (
+      listLoadBalancers(paths).some(isDead) || (this.#keepalived.isWanted() && !this.#keepalived.isRunning())
+    );
+  }
+
+  /** A dead keepalived is reported by silence. Source: contract heartbeat.md 1. */
+  #report(known?: readonly Look[]): Promise<void> {
+    return this.#reports.run(async () => {
+      this.#lastSentAt = performance.now();
+      if (this.#keepalived.isConfigured() && !this.#keepalived.isRunning()) return;
+      const looks = known ?? (await look(this.#config.paths, this.#log));
+      this.#lastStatuses = describe(looks);
+      await this.#sender.send(looks);
+    });
+  }
+
+  #listenersOf(loadBalancerId: string): string[] {
+    const config = findText(haproxyFiles(this.#config.paths, loadBalancerId).config) ?? '';
+    return listFrontends(config).map(frontend => frontend.name);
+  }
+
+  #rereadSettings(): void {
+    const { heartbeat } = readAgentConfig(this.#config.paths.configFile);
+    this.#intervalMs = heartbeat.intervalMs;
+    this.#sender.settings = heartbeat;
+    this.#lastSentAt = Number.NEGATIVE_INFINITY;
+    this.#watchSoon(0);
+  }
+}
+
+const describe = (looks: readonly Look[]): string =>
+  looks.map(each => `${each.loadBalancerId} ${statusesOf(each.observation)}`).join('\n');

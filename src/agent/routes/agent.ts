@@ -1,0 +1,37 @@
+/** Routes about the agent itself. Source: contract amphora-agent.md 3, 4.2 to 4.4 and 8. */
+import { errorChain } from '../../lib/errors.ts';
+import { AGENT_API_VERSION } from '../../wire/agent-api.ts';
+import { decodeAgentConfig } from '../config.ts';
+import { getDetails, getInfo, listListeners } from '../facts.ts';
+import { writeWhole } from '../files.ts';
+import { ok, Refusal } from '../reply.ts';
+import type { Route } from './table.ts';
+
+export const discover: Route = () => ({ status: 200, body: { api_version: AGENT_API_VERSION } });
+
+export const info: Route = async () => ({ status: 200, body: await getInfo() });
+
+export const details: Route = async ({ config }) => ({ status: 200, body: await getDetails(config.paths) });
+
+export const listeners: Route = ({ config }) => ({ status: 200, body: listListeners(config.paths) });
+
+/** A file that could not be read again is refused, and the old one stays. */
+export const configure: Route = (parts, request) => {
+  const { configFile } = parts.config.paths;
+  try {
+    const text = request.body.toString('utf8');
+    decodeAgentConfig(text, configFile);
+    writeWhole(configFile, text, 0o600);
+  } catch (cause) {
+    const message = 'Unable to update amphora-agent configuration.';
+    throw new Refusal(500, { message, details: errorChain(cause) }, { cause });
+  }
+  parts.rereadSettings();
+  return ok(202);
+};
+
+export const rotateCertificate: Route = (parts, request) => {
+  writeWhole(parts.config.paths.serverCertificate, request.body, 0o600);
+  parts.rereadCertificate();
+  return ok(202);
+};

@@ -1,0 +1,31 @@
+/** Routes for keepalived. Source: contract amphora-agent.md 3 and 5.6. */
+import { errorChain } from '../../lib/errors.ts';
+import { writeWhole } from '../files.ts';
+import { ensureCheckScript } from '../keepalived/check-script.ts';
+import { md5, ok, Refusal } from '../reply.ts';
+import { writeCheck } from './haproxy.ts';
+import type { Route } from './table.ts';
+
+export const upload: Route = (parts, request) => {
+  ensureCheckScript(parts.config.paths);
+  writeCheck(parts, undefined);
+  writeWhole(parts.keepalived.configFile, request.body);
+  return { ...ok(200), etag: md5(request.body) };
+};
+
+export const act: Route = async (parts, request) => {
+  const action = request.params.action!.toLowerCase();
+  if (action !== 'start' && action !== 'stop' && action !== 'reload') {
+    throw new Refusal(400, {
+      message: 'Invalid Request',
+      details: `Unknown action: ${request.params.action}`,
+    });
+  }
+  try {
+    await parts.keepalived[action]();
+  } catch (cause) {
+    const message = `Failed to ${action} octavia-keepalived service`;
+    throw new Refusal(500, { message, details: errorChain(cause) }, { cause });
+  }
+  return ok(202, `keepalived ${action}ed`);
+};

@@ -1,0 +1,73 @@
+/** The real program as a child process, for tests of how it starts, fails and ends. */
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { join } from 'node:path';
+
+const PROGRAM = join(import.meta.dirname, '../src/main/ottavia.ts');
+const LIMIT_MS = 30_000;
+
+export interface Ended {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export class OttaviaProcess {
+  readonly child: ChildProcess;
+  stdout = '';
+  stderr = '';
+  readonly ended: Promise<Ended>;
+
+  /** `prefix` is a command that runs the program, such as `unshare --mount`. */
+  constructor(args: readonly string[], options: SpawnOptions & { prefix?: readonly string[] } = {}) {
+    const { prefix = [], ...rest } = options;
+    const [program, ...before] = [...prefix, process.execPath];
+    this.child = spawn(program!, [...before, PROGRAM, ...args], { stdio: 'pipe', ...rest });
+    this.child.stdout!.on('data', chunk => {
+      this.stdout += chunk;
+    });
+    this.child.stderr!.on('data', chunk => {
+      this.stderr += chunk;
+    });
+    this.ended = new Promise((resolve, reject) => {
+      this.child.on('error', reject);
+      this.child.on('close', code => resolve({ code, stdout: this.stdout, stderr: this.stderr }));
+    });
+  }
+
+  /** Resolves with the URL once requests are served; rejects when the program ends before. */
+  async ready(): Promise<string> {
+    const served = new Promise<string>(resolve => {
+      const look = () => {
+        const url = /^Ottavia listens on (\S+);/m.exec(this.stdout)?.[1];
+        if (url && this.stderr.includes('"msg":"ready"')) resolve(url);
+      };
+      this.child.stdout!.on('data', look);
+      this.child.stderr!.on('data', look);
+    });
+    const early = this.ended.then(({ code, stderr }) => {
+      throw new Error(`It ended with ${code} before it was ready: ${stderr}`);
+    });
+    return Promise.race([served, early, timeout('to be ready', this)]);
+  }
+
+  /** Sends the signal and returns when the program has ended. */
+  async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<Ended> {
+    this.child.kill(signal);
+    return Promise.race([this.ended, timeout('to end', this)]);
+  }
+}
+
+/** Runs to the end. */
+export async function runOttavia(
+  args: readonly string[],
+  options: SpawnOptions & { prefix?: readonly string[] } = {},
+): Promise<Ended> {
+  const program = new OttaviaProcess(args, options);
+  return Promise.race([program.ended, timeout('to end', program)]);
+}
+
+async function timeout(what: string, { child, ...program }: OttaviaProcess): Promise<never> {
+  await new Promise(done => setTimeout(done, LIMIT_MS).unref());
+  child.kill('SIGKILL');
+  throw new Error(`It took longer than ${LIMIT_MS} ms ${what}: ${program.stderr}`);
+}
