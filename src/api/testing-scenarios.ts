@@ -27,7 +27,7 @@ export interface Scenario {
  * `$tcpPool` with `$tcpMember` (10.1.0.6:22) and no monitor. `$other` has `$otherListener` and `$otherPool`.
  */
 export async function givenWorld(settings: Partial<ApiSettings> = {}): Promise<World> {
-  const api = await givenApi({ settings });
+  const api = await givenApi();
   const lb = await givenActiveLoadBalancer(api);
   const other = await givenActiveLoadBalancer(api, { name: 'other' });
   const listener = (loadbalancer_id: string, protocol: string, protocol_port: number) =>
@@ -55,6 +55,7 @@ export async function givenWorld(settings: Partial<ApiSettings> = {}): Promise<W
   const otherPool = await pool({ loadbalancer_id: other.id }, 'HTTP');
   await api.settle();
   api.nudges.length = 0;
+  Object.assign(api.deps.settings, settings);
   const ids = {
     lb: lb.id,
     listener: http.id,

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { renderAgentConfig } from '../dataplane/agent-config.ts';
 import { DatabaseHealth } from '../db/health.ts';
+import { endAllLeases } from '../db/lease.ts';
 import { NetworkTables } from '../db/networks.ts';
 import { openDatabase } from '../db/open.ts';
 import type { Db } from '../db/schema.ts';
@@ -79,6 +80,8 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   const db = await openDatabase(settings.database.connection.reveal() || directory.databaseUrl());
   started.defer(() => db.destroy());
   await setSystemFact(db, SYSTEM_ID_FACT, systemId);
+  // The lock on the data directory shows that whoever held one is gone.
+  await endAllLeases(db);
   const authority = new LocalAuthority({
     directory: join(directory.path, 'ca'),
     agentDays: settings.certificates.cert_validity_time / 86_400,

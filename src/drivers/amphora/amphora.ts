@@ -38,4 +38,6 @@ export interface AmphoraDriver {
   rotateCertificate(amphora: Amphora, pem: Secret): Promise<void>;
   /** Replaces the agent's configuration file. */
   configure(amphora: Amphora, agentConfig: string): Promise<void>;
+  /** Forgets an amphora that is gone and closes what is open to it. */
+  close(amphoraId: string): Promise<void>;
 }

@@ -102,7 +102,6 @@ export class HttpAmphora implements AmphoraDriver {
     await this.#connection(amphora).request({ method: 'PUT', path: 'config', body: agentConfig });
   }
 
-  /** Forgets an amphora that is gone and closes what is open to it. */
   async close(amphoraId: string): Promise<void> {
     const connection = this.#connections.get(amphoraId);
     this.#connections.delete(amphoraId);

@@ -82,6 +82,8 @@ export class NoopAmphora implements AmphoraDriver {
     return instance?.lb_network_ip === amphora.lb_network_ip ? instance : undefined;
   }
 
+  async close(): Promise<void> {}
+
   #instance(amphora: Amphora, action: string): NoopInstance {
     const instance = this.#findInstance(amphora);
     if (!instance) throw new Error(`Cannot ${action} on amphora ${amphora.id}: its agent does not answer`);

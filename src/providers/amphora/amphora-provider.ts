@@ -99,7 +99,7 @@ async function serve(pass: AmphoraPass, amphora: Amphora, role: AmphoraRole): Pr
 
 /** World first, then the row. Found by our own names, so that what a crash left unnoted goes too. */
 async function release(pass: AmphoraPass, amphora: Amphora): Promise<void> {
-  const { compute, network, db, clock } = pass.parts;
+  const { compute, network, db, clock, amphora: driver } = pass.parts;
   await step(pass, 'delete instance', amphora.id, () => compute.deleteInstance(instanceName(amphora.id)));
   for (const { network_id } of await listMemberPorts(db, amphora.id)) {
     await releaseMemberPort(pass, amphora, network_id);
@@ -109,6 +109,7 @@ async function release(pass: AmphoraPass, amphora: Amphora): Promise<void> {
     settleAmphoraDeleted(db, pass.lease, amphora.id, clock.now()),
   );
   pass.facts.delete(amphora.id);
+  await driver.close(amphora.id);
 }
 
 /** Lets all of them end before one failure is told, so that a dead amphora does not keep the others from serving. */

@@ -1,0 +1,312 @@
+/** An agent in an instance of its own, with a management link to the host and a peer namespace on the VIP's network. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { Agent, request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { type Issuer, issueAuthority, issueLeaf } from '../../src/drivers/certificates/issue.ts';
+import { writeDirectory } from '../../src/drivers/compute/instance-files.ts';
+import { endProcesses, findInit, startInit } from '../../src/drivers/compute/instance-processes.ts';
+import { Secret } from '../../src/lib/secret.ts';
+import { type DecodedHeartbeat, decodeHeartbeat } from '../../src/wire/heartbeat-codec.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const TRAFFIC = fileURLToPath(new URL('testdata/traffic.mjs', import.meta.url));
+
+export const AMPHORA = '01742827-7aa1-4e2c-b2d9-6d4f1f200c79';
+export const VIP = '10.66.0.100';
+export const VIP_MAC = '02:aa:00:00:00:01';
+export const MEMBER_MAC = '02:aa:00:00:00:02';
+const KEY = new Secret('a key of the test');
+
+const DAY_MS = 86_400_000;
+const validity = () => ({
+  notBefore: new Date(Date.now() - DAY_MS),
+  notAfter: new Date(Date.now() + DAY_MS),
+});
+const ip = (...words: string[]) =>
+  execFileSync('ip', words, { stdio: ['ignore', 'pipe', 'pipe'] }).toString();
+
+export interface AgentReply {
+  status: number;
+  body: string;
+  // biome-ignore lint/suspicious/noExplicitAny: what the agent answers is looked at by each test
+  json: any;
+  etag: string | undefined;
+}
+
+export interface Load {
+  /** Ends it and says how often each member answered. */
+  stop(): Promise<{ counts: Record<string, number>; failures: string[] }>;
+}
+
+export class AgentInstance {
+  readonly outer: string;
+  readonly peer: string;
+  readonly address: string;
+  readonly directory: string;
+  readonly heartbeats: DecodedHeartbeat[] = [];
+  readonly #host: string;
+  readonly #link: string;
+  readonly #children: ChildProcess[] = [];
+  #socket: Socket | undefined;
+  #ca!: Issuer;
+  #client!: Agent;
+  #stranger!: Agent;
+
+  constructor() {
+    const number = process.pid % 250;
+    this.#link = `agt${process.pid.toString(36)}`;
+    this.outer = `${this.#link}-outer`;
+    this.peer = `${this.#link}-peer`;
+    this.#host = `10.231.${number}.1`;
+    this.address = `10.231.${number}.2`;
+    this.directory = mkdtempSync(join(tmpdir(), 'agent-'));
+  }
+
+  async build(): Promise<void> {
+    execFileSync(process.execPath, ['scripts/bundle-agent.ts'], { cwd: ROOT });
+    for (const namespace of [this.outer, this.peer]) ip('netns', 'add', namespace);
+    ip('link', 'add', `${this.#link}m`, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', this.outer);
+    ip('addr', 'add', `${this.#host}/24`, 'dev', `${this.#link}m`);
+    ip('link', 'set', `${this.#link}m`, 'up');
+    for (const words of ['link set lo up', `addr add ${this.address}/24 dev eth0`, 'link set eth0 up']) {
+      ip('-n', this.outer, ...words.split(' '));
+    }
+    this.#plug(VIP_MAC, 'vip', 'up');
+    this.#plug(MEMBER_MAC, 'member', 'up');
+    for (const words of [
+      'link set lo up',
+      'addr add 10.66.0.1/24 dev vip',
+      'addr add 10.67.0.1/24 dev member',
+    ]) {
+      ip('-n', this.peer, ...words.split(' '));
+    }
+    await this.#openSocket();
+    await this.#issue();
+    const files = [
+      { path: '/etc/octavia/amphora-agent.conf', content: this.config(), mode: 0o600 },
+      { path: '/etc/octavia/certs/server.pem', content: await this.serverPem(), mode: 0o600 },
+      { path: '/etc/octavia/certs/client_ca.pem', content: this.#ca.pem, mode: 0o644 },
+    ];
+    const record = {
+      name: 'agent-test',
+      compute_id: 'agent-test',
+      lb_network_ip: this.address,
+      networks: [],
+    };
+    mkdirSync(this.directory, { recursive: true });
+    const parts = { files, node: process.execPath, agent: join(ROOT, 'dist/agent.mjs') };
+    await writeDirectory(this.directory, record, parts);
+    await startInit(this.directory, `/run/netns/${this.outer}`);
+  }
+
+  /** Leaves nothing behind. */
+  async remove(): Promise<void> {
+    for (const child of this.#children) child.kill('SIGKILL');
+    this.#client?.destroy();
+    this.#stranger?.destroy();
+    this.#socket?.close();
+    await endProcesses(this.directory);
+    for (const namespace of [this.outer, this.peer]) {
+      if (existsSync(`/run/netns/${namespace}`)) ip('netns', 'delete', namespace);
+    }
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  config(key: string = KEY.reveal()): string {
+    const port = this.#socket!.address().port;
+    return `[haproxy_amphora]
+base_cert_dir = /var/lib/octavia/certs
+base_path = /var/lib/octavia
+bind_host = ::
+bind_port = 9443
+[health_manager]
+controller_ip_port_list = ${this.#host}:${port}
+heartbeat_interval = 1
+heartbeat_key = ${key}
+[amphora_agent]
+agent_server_ca = /etc/octavia/certs/client_ca.pem
+agent_server_cert = /etc/octavia/certs/server.pem
+amphora_id = ${AMPHORA}
+status_check_interval = 0.2
+[controller_worker]
+loadbalancer_topology = SINGLE
+`;
+  }
+
+  async serverPem(): Promise<string> {
+    const leaf = await issueLeaf(this.#ca, { commonName: AMPHORA, dnsName: AMPHORA, ...validity() });
+    return leaf.certificate + leaf.key.reveal();
+  }
+
+  /** `presenting: 'nothing'` has no client certificate. */
+  call(
+    method: string,
+    path: string,
+    body?: unknown,
+    presenting: 'certificate' | 'nothing' = 'certificate',
+  ): Promise<AgentReply> {
+    const payload = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
+    const agent = presenting === 'certificate' ? this.#client : this.#stranger;
+    return new Promise((resolve, reject) => {
+      const sent = request(
+        { host: this.address, port: 9443, path, method, agent, servername: AMPHORA, timeout: 30_000 },
+        response => {
+          const chunks: Buffer[] = [];
+          response.on('data', chunk => chunks.push(chunk));
+          response.on('end', () => {
+            const text = Buffer.concat(chunks).toString('utf8');
+            const isJson = response.headers['content-type']?.includes('json');
+            const json = isJson ? JSON.parse(text) : undefined;
+            resolve({ status: response.statusCode!, body: text, json, etag: response.headers.etag });
+          });
+        },
+      );
+      sent.on('error', reject);
+      sent.on('timeout', () => sent.destroy(new Error('timeout')));
+      sent.end(payload);
+    });
+  }
+
+  /** The serial number of the certificate that the agent shows to a new connection. */
+  shownSerial(): Promise<string> {
+    const { cert, key, ca } = this.#client.options;
+    return new Promise((resolve, reject) => {
+      const agent = new Agent({ cert, key, ca, keepAlive: false });
+      const sent = request(
+        { host: this.address, port: 9443, path: '/', agent, servername: AMPHORA },
+        response => {
+          const socket = response.socket as import('node:tls').TLSSocket;
+          resolve(socket.getPeerCertificate().serialNumber);
+          response.resume();
+        },
+      );
+      sent.on('error', reject);
+      sent.end();
+    });
+  }
+
+  /** Resolves once the traffic program is at work. */
+  async serve(...ports: number[]): Promise<ChildProcess> {
+    return this.#traffic('serve', ...ports.map(String));
+  }
+
+  async load(url: string, keepAlive = false): Promise<Load> {
+    const child = await this.#traffic('load', url, ...(keepAlive ? ['keep-alive'] : []));
+    return {
+      async stop() {
+        const lines = createInterface(child.stdout!);
+        const line = once(lines, 'line');
+        child.stdin!.end();
+        return JSON.parse((await line)[0]);
+      },
+    };
+  }
+
+  /** The body that one request from the peer's side brings, or what curl says instead. */
+  fetch(url: string): string {
+    try {
+      return execFileSync('ip', ['netns', 'exec', this.peer, 'curl', '-sS', '-m', '5', url], {
+        stdio: 'pipe',
+      }).toString();
+    } catch (error) {
+      return String((error as { stderr: Buffer }).stderr);
+    }
+  }
+
+  /** Runs a program inside the instance's namespaces and root. */
+  inside(...command: string[]): string {
+    const init = findInit(this.directory)!.pid;
+    const enter = ['-t', String(init), '-m', '-n', '-p', '-r', '-w', ...command];
+    return execFileSync('nsenter', enter, { stdio: ['ignore', 'pipe', 'pipe'] }).toString();
+  }
+
+  /** `ip` words in the peer's namespace. */
+  inPeer(...words: string[]): string {
+    return ip('-n', this.peer, ...words);
+  }
+
+  /** Ids, on the host, of processes of the instance whose command line holds all of these words. */
+  processes(...words: string[]): number[] {
+    const init = findInit(this.directory)!.pid;
+    const namespace = this.#pidNamespace(init);
+    return readdirSync('/proc')
+      .filter(name => /^\d+$/.test(name) && this.#pidNamespace(Number(name)) === namespace)
+      .map(Number)
+      .filter(pid => words.every(word => readText(`/proc/${pid}/cmdline`).split('\0').includes(word)));
+  }
+
+  console(): string {
+    return readText(join(this.directory, 'console.log'));
+  }
+
+  #pidNamespace(pid: number): string {
+    try {
+      return execFileSync('readlink', [`/proc/${pid}/ns/pid`], { stdio: 'pipe' }).toString();
+    } catch {
+      // It ended while we looked.
+      return '';
+    }
+  }
+
+  #plug(mac: string, name: string, state: string): void {
+    const inOuter = `new${name}`;
+    ip(
+      'link',
+      'add',
+      name,
+      'netns',
+      this.peer,
+      'type',
+      'veth',
+      'peer',
+      'name',
+      inOuter,
+      'address',
+      mac,
+      'netns',
+      this.outer,
+    );
+    ip('-n', this.peer, 'link', 'set', name, state);
+  }
+
+  async #traffic(...args: string[]): Promise<ChildProcess> {
+    const command = ['netns', 'exec', this.peer, process.execPath, TRAFFIC, ...args];
+    const child = spawn('ip', command, { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#children.push(child);
+    await once(child.stdout!, 'data');
+    return child;
+  }
+
+  async #openSocket(): Promise<void> {
+    this.#socket = createSocket('udp4');
+    this.#socket.on('message', packet => {
+      const heartbeat = decodeHeartbeat(packet, [KEY, new Secret('another key')]);
+      if (heartbeat) this.heartbeats.push(heartbeat);
+    });
+    this.#socket.bind(0, this.#host);
+    await once(this.#socket, 'listening');
+  }
+
+  async #issue(): Promise<void> {
+    this.#ca = await issueAuthority({ commonName: 'agent test', ...validity() });
+    const { certificate, key } = await issueLeaf(this.#ca, { commonName: 'controller', ...validity() });
+    const ca = this.#ca.pem;
+    this.#client = new Agent({ cert: certificate, key: key.reveal(), ca, keepAlive: true });
+    this.#stranger = new Agent({ ca, keepAlive: false });
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    // Gone, or not there yet.
+    return '';
+  }
+}
