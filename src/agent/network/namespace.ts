@@ -17,6 +17,9 @@ const SETTINGS: Record<string, string> = {
   'net/ipv6/ip_nonlocal_bind': '1',
   'net/ipv4/ip_forward': '1',
   'net/ipv6/conf/all/forwarding': '1',
+  // Else the kernel takes away all addresses of a subnet with the first of them.
+  'net/ipv4/conf/all/promote_secondaries': '1',
+  'net/ipv4/conf/default/promote_secondaries': '1',
   'net/ipv4/conf/all/arp_notify': '1',
   'net/ipv4/conf/default/arp_notify': '1',
   'net/ipv6/conf/all/ndisc_notify': '1',

@@ -95,7 +95,7 @@ async function waitForAgent(pass: AmphoraPass, amphora: Amphora): Promise<AgentF
     await clock.sleep(settings.agentPollMs, pass.signal);
   }
   const instance = await compute.findInstance(instanceName(amphora.id));
-  if (!instance) await giveUp(pass, amphora, 'its instance is gone');
+  if (!instance || instance.status === 'ERROR') await giveUp(pass, amphora, 'its instance is gone');
   if (amphora.status !== 'ALLOCATED' && isOverdue(pass, amphora))
     await giveUp(pass, amphora, 'its agent does not answer');
   throw new NotYet(`the agent of amphora ${amphora.id} to answer`, 1000);
