@@ -9,6 +9,12 @@ export function cpuMsOf(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
+export interface Process {
+  pid: number;
+  parentPid: number;
+  args: string[];
+}
+
 export interface Memory {
   rssMib: number;
   /** The part of what is shared with other processes counted by share. */
@@ -21,8 +27,8 @@ export function memoryOf(pid: number): Memory {
   return { rssMib: mib('Rss'), pssMib: mib('Pss') };
 }
 
-/** Every process whose network namespace or arguments may be looked at; what ends meanwhile is left out. */
-export function listProcesses(): { pid: number; parentPid: number; args: string[] }[] {
+/** Every process; one that ends meanwhile is left out. */
+function listProcesses(): Process[] {
   return readdirSync('/proc')
     .filter(name => /^\d+$/.test(name))
     .flatMap(name => {
@@ -37,7 +43,7 @@ export function listProcesses(): { pid: number; parentPid: number; args: string[
 }
 
 /** The process and all its descendants. */
-export function listTree(pid: number): { pid: number; parentPid: number; args: string[] }[] {
+export function listTree(pid: number): Process[] {
   const all = listProcesses();
   const found = all.filter(each => each.pid === pid);
   for (const parent of found) found.push(...all.filter(each => each.parentPid === parent.pid));

@@ -159,6 +159,9 @@ test('configuration files that are absent, unreadable or wrong are named', async
   const wrong = join(parent, 'wrong.conf');
   writeFileSync(wrong, '[api_settings]\nauth_strategy = keystone\n');
   await expectRefusal(noop(dataDir, '--config-file', wrong), 'Cannot use a Keystone from standalone');
+  await expectRefusal(noop(dataDir), 'Cannot use provider f5 of enabled_provider_drivers', {
+    OS_API_SETTINGS__ENABLED_PROVIDER_DRIVERS: 'amphora: The driver., f5: Another',
+  });
   await expectRefusal(noop(dataDir), 'OS_OTTAVIA__LEASE_TTL', { OS_OTTAVIA__LEASE_TTL: 'soon' });
   expect(existsSync(dataDir)).toBe(false);
 });

@@ -10,7 +10,10 @@ import { awaitCondition } from './wait.ts';
 export function findDaemon(pidFile: string, argument: string): number | undefined {
   const pid = Number.parseInt(findText(pidFile) ?? '', 10);
   if (!(pid > 1)) return undefined;
-  return isAlive(pid) && commandLine(pid).includes(argument) ? pid : undefined;
+  if (!isAlive(pid)) return undefined;
+  const words = commandLine(pid);
+  // A process that replaces its program, as haproxy's master does at a reload, has no words for a moment.
+  return words.length === 0 || words.includes(argument) ? pid : undefined;
 }
 
 /** A zombie has ended: nothing of it is left but its id. */
@@ -26,10 +29,12 @@ export function isAlive(pid: number): boolean {
 
 function commandLine(pid: number): string[] {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+      .split('\0')
+      .filter(word => word !== '');
   } catch {
     // It ended since it was seen alive.
-    return [];
+    return ['(gone)'];
   }
 }
 

@@ -82,7 +82,8 @@ export async function givenApi(
     settings?: Partial<ApiSettings>;
     supports?: Partial<Provider['supports']>;
     authenticate?: ApiDeps['authenticate'];
-    database?: Db & AsyncDisposable;
+    /** Stays open when the app is closed. */
+    database?: Db;
   } = {},
 ): Promise<GivenApi> {
   const db = options.database ?? (await givenDatabase());
@@ -170,7 +171,7 @@ export async function givenApi(
     },
     async [Symbol.asyncDispose]() {
       await app.close();
-      await db.destroy();
+      if (!options.database) await db.destroy();
     },
   };
 }

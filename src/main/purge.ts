@@ -7,19 +7,12 @@ import { BridgeNetwork } from '../drivers/network/bridge.ts';
 import { listLinkNames } from '../drivers/network/host-links.ts';
 import { MemoryNetworkStore } from '../drivers/network/memory-store.ts';
 import type { Log } from '../lib/log.ts';
-import type { Settings } from './settings.ts';
 
 export const SYSTEM_ID_FACT = 'system_id';
 
 /** Amphorae, namespaces, links and bridges of this system; success when there are none. */
-export async function purgeSystem(options: {
-  systemId: string;
-  dataDir: string;
-  settings: Settings;
-  log: Log;
-}): Promise<void> {
-  const { systemId, dataDir, settings, log } = options;
-  if (settings.controller_worker.compute_driver !== 'namespace' && process.getuid?.() !== 0) return;
+export async function purgeSystem(options: { systemId: string; dataDir: string; log: Log }): Promise<void> {
+  const { systemId, dataDir, log } = options;
   // The rows that say which port is whose may be damaged or gone: links go by their names, whatever the rows say.
   const network = new BridgeNetwork({ store: new MemoryNetworkStore(), systemId, log });
   const compute = new NamespaceCompute({ dataDir, systemId, network, agentProgram: '', log });

@@ -98,7 +98,7 @@ export async function startStandalone(options: StandaloneOptions, log: Log): Pro
   } catch (error) {
     if (!isFirst) directory.close();
     else {
-      if (systemId !== undefined) await purgeSystem({ systemId, dataDir: directory.path, settings, log });
+      if (systemId !== undefined) await purgeSystem({ systemId, dataDir: directory.path, log });
       directory.undo();
     }
     throw error;
@@ -118,7 +118,6 @@ async function runPurge(options: StandaloneOptions): Promise<void> {
 
 /** Removes everything that the system on the data directory ever made; returns what else is in the directory. */
 export async function purgeDirectory(options: StandaloneOptions, log: Log): Promise<string[]> {
-  const { settings } = readStandaloneSettings(options);
   const directory = DataDirectory.open(options.dataDir);
   const { findSystemIdInDatabase, listSystemIds, purgeSystem } = await import('./purge.ts');
   try {
@@ -129,7 +128,7 @@ export async function purgeDirectory(options: StandaloneOptions, log: Log): Prom
           'Find the five characters in the names of `ip netns list` (ottavia-…-) and `ip link` (ob…), write them into the file system-id there, and purge again',
       );
     }
-    if (systemId !== undefined) await purgeSystem({ systemId, dataDir: directory.path, settings, log });
+    if (systemId !== undefined) await purgeSystem({ systemId, dataDir: directory.path, log });
   } catch (error) {
     directory.close();
     throw error;
@@ -199,7 +198,9 @@ function firstSignal(): Promise<NodeJS.Signals> {
 /** The sentence for a failure; what the disk says is put into words with a remedy. */
 export function describe(error: unknown, dataDir: string): string {
   for (let e = error; e instanceof Error; e = e.cause) {
-    const { code, errcode } = e as NodeJS.ErrnoException & { errcode?: number };
+    const { code, errcode, syscall } = e as NodeJS.ErrnoException & { errcode?: number };
+    if (code === 'EADDRINUSE' && syscall === 'listen')
+      return `Cannot listen: ${e.message}. Stop the other program, or choose another port with --listen`;
     if (code === 'ENOSPC' || errcode === 13)
       return `Cannot write to data directory ${resolve(dataDir)}: the disk is full. Free some space and start again`;
     if (code === 'EROFS' || errcode === 8)

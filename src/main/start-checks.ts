@@ -47,6 +47,13 @@ export async function findStartProblems(needs: StartNeeds): Promise<string[]> {
   ];
 }
 
+/** Providers that a user may choose, when they are enabled. */
+export const PROVIDER_NAMES: readonly string[] = ['amphora', 'octavia', 'noop'];
+
+/** The names in `name: description, …`. */
+export const providerNames = (enabled: readonly string[]): string[] =>
+  enabled.map(text => text.split(':')[0]!.trim());
+
 /** What only programs of their own can use has no meaning in one process yet. */
 function findUnsupportedDrivers({ controller_worker: drivers, api_settings: api }: Settings): string[] {
   const problems: string[] = [];
@@ -62,6 +69,15 @@ function findUnsupportedDrivers({ controller_worker: drivers, api_settings: api 
   if (kinds.includes(true) && kinds.includes(false))
     problems.push(
       'Cannot mix noop with real drivers: compute_driver, network_driver and amphora_driver must all be noop, or none; --drivers noop sets all three',
+    );
+  const providers = providerNames(api.enabled_provider_drivers);
+  for (const name of providers.filter(each => !PROVIDER_NAMES.includes(each)))
+    problems.push(
+      `Cannot use provider ${name} of enabled_provider_drivers: there are ${PROVIDER_NAMES.join(', ')}`,
+    );
+  if (!providers.includes(api.default_provider_driver))
+    problems.push(
+      `Cannot use default_provider_driver ${api.default_provider_driver}: it is not among enabled_provider_drivers`,
     );
   if (api.auth_strategy === 'keystone')
     problems.push('Cannot use a Keystone from standalone: set auth_strategy to standalone or noauth');

@@ -40,6 +40,7 @@ import { buildHttpServer, choosePort, localUrl } from './http-server.ts';
 import { addNoopNetworks } from './noop-networks.ts';
 import { SYSTEM_ID_FACT } from './purge.ts';
 import type { Settings } from './settings.ts';
+import { providerNames } from './start-checks.ts';
 
 export interface SystemOptions {
   settings: Settings;
@@ -252,7 +253,7 @@ function buildProviders(parts: {
       }),
   });
   const all: Record<string, Provider> = { amphora, octavia: amphora, noop: new NoopProvider() };
-  const enabled = settings.api_settings.enabled_provider_drivers.map(text => text.split(':')[0]!.trim());
+  const enabled = providerNames(settings.api_settings.enabled_provider_drivers);
   const named = enabled.flatMap(name => (all[name] ? [[name, all[name]] as const] : []));
   return new Map(named.map(([name, provider]) => [name, { provider, network: cloud.network }]));
 }

@@ -2,7 +2,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -226,6 +226,11 @@ loadbalancer_topology = SINGLE
     return execFileSync('nsenter', enter, { stdio: ['ignore', 'pipe', 'pipe'] }).toString();
   }
 
+  /** Sets a kernel setting of the peer's namespace. */
+  inPeerWrite(path: string, value: string): void {
+    execFileSync('ip', ['netns', 'exec', this.peer, 'sh', '-c', `echo ${value} > /proc/sys/${path}`]);
+  }
+
   /** `ip` words in the peer's namespace. */
   inPeer(...words: string[]): string {
     return ip('-n', this.peer, ...words);
@@ -247,7 +252,7 @@ loadbalancer_topology = SINGLE
 
   #pidNamespace(pid: number): string {
     try {
-      return execFileSync('readlink', [`/proc/${pid}/ns/pid`], { stdio: 'pipe' }).toString();
+      return readlinkSync(`/proc/${pid}/ns/pid`);
     } catch {
       // It ended while we looked.
       return '';

@@ -12,7 +12,7 @@ import {
   PostgresIntrospector,
   PostgresQueryCompiler,
 } from 'kysely';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, type TestContext, test } from 'vitest';
 import { migrations } from '../../src/db/migrations/index.ts';
 
 const POSTGRES = globSync('/usr/lib/postgresql/*/bin').at(-1);
@@ -21,12 +21,11 @@ const MARIADB = existsSync('/usr/sbin/mariadbd') ? '/usr/sbin/mariadbd' : undefi
 const NOBODY = 65_534;
 
 const isRoot = process.getuid?.() === 0;
-const whyNot = (found: string | undefined, name: string) =>
-  found === undefined
-    ? `${name} is not installed`
-    : isRoot
-      ? undefined
-      : 'not root, so no server can be started as nobody';
+
+function skipUnless(context: TestContext, found: string | undefined, name: string): void {
+  if (found === undefined) context.skip(`${name} is not installed`);
+  if (!isRoot) context.skip('not root, so no server can be started as nobody');
+}
 
 /** The statements of all migrations in the dialect's own words. */
 async function migrationStatements(dialect: 'postgres' | 'mysql'): Promise<string[]> {
@@ -67,58 +66,50 @@ function ownDirectory(name: string): string {
 
 const asNobody = { uid: NOBODY, gid: NOBODY, stdio: 'pipe', timeout: 60_000 } as const;
 
-test.skipIf(whyNot(POSTGRES, 'PostgreSQL'))(
-  `the migrations run on PostgreSQL${because(whyNot(POSTGRES, 'PostgreSQL'))}`,
-  async () => {
-    const data = ownDirectory('postgres');
-    execFileSync(`${POSTGRES}/initdb`, ['-D', data, '-A', 'trust', '-U', 'ottavia'], asNobody);
-    // In single-user mode the server reads statements from its input, and no port is needed.
-    const input = (await migrationStatements('postgres')).map(statement => `${statement};\n`).join('');
-    const count =
-      "select 'tables=' || count(*) from information_schema.tables where table_schema = 'public';\n";
-    const output = execFileSync(`${POSTGRES}/postgres`, ['--single', '-D', data, 'postgres'], {
-      ...asNobody,
-      input: input + count,
-    }).toString();
-    expect(output).not.toMatch(/ERROR/);
-    expect(output).toMatch(/tables=1\d/);
-  },
-  90_000,
-);
+test('the migrations run on PostgreSQL', async context => {
+  skipUnless(context, POSTGRES, 'PostgreSQL');
+  const data = ownDirectory('postgres');
+  execFileSync(`${POSTGRES}/initdb`, ['-D', data, '-A', 'trust', '-U', 'ottavia'], asNobody);
+  // In single-user mode the server reads statements from its input, and no port is needed.
+  const input = (await migrationStatements('postgres')).map(statement => `${statement};\n`).join('');
+  const count =
+    "select 'tables=' || count(*) from information_schema.tables where table_schema = 'public';\n";
+  const output = execFileSync(`${POSTGRES}/postgres`, ['--single', '-D', data, 'postgres'], {
+    ...asNobody,
+    input: input + count,
+  }).toString();
+  expect(output).not.toMatch(/ERROR/);
+  expect(output).toMatch(/tables=1\d/);
+}, 90_000);
 
-test.skipIf(whyNot(MARIADB, 'MariaDB'))(
-  `the migrations run on MariaDB${because(whyNot(MARIADB, 'MariaDB'))}`,
-  async () => {
-    const data = ownDirectory('mariadb');
-    const socket = join(data, 'socket');
-    execFileSync(
-      'mariadb-install-db',
-      ['--no-defaults', `--datadir=${data}`, '--auth-root-authentication-method=normal'],
-      asNobody,
-    );
-    const options = ['--no-defaults', `--datadir=${data}`, `--socket=${socket}`, '--skip-networking'];
-    const server = spawn(MARIADB!, options, { uid: NOBODY, gid: NOBODY, stdio: 'ignore' });
-    const ended = new Promise(resolve => server.once('exit', resolve));
-    try {
-      const query = (input: string) =>
-        execFileSync('mariadb', ['--no-defaults', '-S', socket, '-u', 'root', '-N'], {
-          input,
-          stdio: 'pipe',
-          timeout: 60_000,
-        }).toString();
-      await expect.poll(() => attempt(() => query('select 1')), { timeout: 60_000 }).toBe('1\n');
-      const statements = (await migrationStatements('mysql')).map(statement => `${statement};\n`).join('');
-      const count = "select count(*) from information_schema.tables where table_schema = 'ottavia';";
-      expect(Number(query(`create database ottavia; use ottavia; ${statements} ${count}`))).toBeGreaterThan(
-        10,
-      );
-    } finally {
-      server.kill('SIGTERM');
-      await ended;
-    }
-  },
-  120_000,
-);
+test('the migrations run on MariaDB', async context => {
+  skipUnless(context, MARIADB, 'MariaDB');
+  const data = ownDirectory('mariadb');
+  const socket = join(data, 'socket');
+  execFileSync(
+    'mariadb-install-db',
+    ['--no-defaults', `--datadir=${data}`, '--auth-root-authentication-method=normal'],
+    asNobody,
+  );
+  const options = ['--no-defaults', `--datadir=${data}`, `--socket=${socket}`, '--skip-networking'];
+  const server = spawn(MARIADB!, options, { uid: NOBODY, gid: NOBODY, stdio: 'ignore' });
+  const ended = new Promise(resolve => server.once('exit', resolve));
+  try {
+    const query = (input: string) =>
+      execFileSync('mariadb', ['--no-defaults', '-S', socket, '-u', 'root', '-N'], {
+        input,
+        stdio: 'pipe',
+        timeout: 60_000,
+      }).toString();
+    await expect.poll(() => attempt(() => query('select 1')), { timeout: 60_000 }).toBe('1\n');
+    const statements = (await migrationStatements('mysql')).map(statement => `${statement};\n`).join('');
+    const count = "select count(*) from information_schema.tables where table_schema = 'ottavia';";
+    expect(Number(query(`create database ottavia; use ottavia; ${statements} ${count}`))).toBeGreaterThan(10);
+  } finally {
+    server.kill('SIGTERM');
+    await ended;
+  }
+}, 120_000);
 
 function attempt<T>(run: () => T): T | undefined {
   try {
@@ -127,8 +118,4 @@ function attempt<T>(run: () => T): T | undefined {
     // The server is still starting; the caller asks again.
     return undefined;
   }
-}
-
-function because(reason: string | undefined): string {
-  return reason === undefined ? '' : ` (skipped: ${reason})`;
 }

@@ -1,5 +1,5 @@
 /** The real program with real amphorae: it starts, is stopped, killed and started again under traffic, and purged. */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -317,6 +317,21 @@ describe.skipIf(hostTestsObstacle)('a machine that is not as it must be', () => 
     const prefix = ['setpriv', '--bounding-set', '-net_admin', '--inh-caps', '-net_admin', '--'];
     expect(await refusal(dataDir, { prefix })).toContain('this root lacks CAP_NET_ADMIN');
     expect(existsSync(dataDir)).toBe(false);
+  });
+
+  test('a first start that fails half-way removes what it had made', async () => {
+    const dataDir = join(parent, 'half-way');
+    const environment = {
+      ...process.env,
+      OS_OTTAVIA__MANAGEMENT_CIDR: '198.18.77.0/24',
+      // Not an address of this machine: found out only after the networks are made.
+      OS_HEALTH_MANAGER__BIND_IP: '192.0.2.1',
+    };
+    expect(await refusal(dataDir, { env: environment })).toMatch(
+      /^Cannot receive heartbeats on 192.0.2.1 port 5555/,
+    );
+    expect(existsSync(dataDir)).toBe(false);
+    expect(execFileSync('ip', ['-brief', 'address']).toString()).not.toContain('198.18.77.');
   });
 
   test.each([

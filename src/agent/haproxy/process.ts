@@ -6,8 +6,9 @@ import type { Log } from '../../lib/log.ts';
 import { type AgentConfig, type HaproxyFiles, haproxyFiles } from '../config.ts';
 import { findText, removeFile, writeWhole } from '../files.ts';
 import { INNER_NAMESPACE } from '../network/namespace.ts';
-import { endProcess, findDaemon, signalProcess } from '../process-table.ts';
+import { endProcess, findDaemon, isAlive, signalProcess } from '../process-table.ts';
 import { awaitCondition } from '../wait.ts';
+import { listServers, parseDocument } from './document.ts';
 import { peerName } from './peer-name.ts';
 import { planChange, type RuntimeCommand } from './plan.ts';
 import { keepCheckResults } from './servers-state.ts';
@@ -105,7 +106,9 @@ export class Haproxy {
     ];
     try {
       await run('ip', ['netns', 'exec', INNER_NAMESPACE, ...haproxy], { timeoutMs: START_TIMEOUT_MS });
-      await this.#awaitWorker(loadBalancerId, files, undefined);
+      const master = this.#findMaster(loadBalancerId);
+      if (master === undefined) throw new Error('haproxy ended');
+      await this.#awaitWorker(files, { master });
     } catch (cause) {
       throw new Error(`Cannot start haproxy of load balancer ${loadBalancerId}`, { cause });
     }
@@ -138,8 +141,14 @@ export class Haproxy {
 
   /** Removes servers from the running haproxy that only waited for their last connection; those in use stay for the next time. */
   async retire(loadBalancerId: string, servers: readonly string[]): Promise<void> {
-    const { adminSocket } = this.files(loadBalancerId);
-    for (const server of servers) await ask(adminSocket, `del server ${server}`);
+    const files = this.files(loadBalancerId);
+    // The configuration may have changed since the servers were seen.
+    const applied = findText(files.applied);
+    const document = applied === undefined ? undefined : parseDocument(applied);
+    const listed = document && listServers(document);
+    for (const server of servers) {
+      if (listed?.has(server) === false) await ask(files.adminSocket, `del server ${server}`);
+    }
   }
 
   #findMaster(loadBalancerId: string): number | undefined {
@@ -158,31 +167,37 @@ export class Haproxy {
     const files = this.files(loadBalancerId);
     writeWhole(files.extra, renderExtra(files), 0o600);
     try {
-      const [before] = await Promise.all([
+      const [worker, reloads] = await Promise.all([
         this.#findWorker(files),
+        findReloads(files),
         this.#saveServersState(files),
         this.#options.beforeReset(loadBalancerId),
       ]);
       signalProcess(master, 'SIGUSR2');
-      await this.#awaitWorker(loadBalancerId, files, before);
+      await this.#awaitWorker(files, { master, worker, reloads: reloads?.total });
     } catch (cause) {
       throw new Error(`Cannot reload haproxy of load balancer ${loadBalancerId}`, { cause });
     }
     this.#options.afterReset(loadBalancerId);
   }
 
-  /** Waits until a worker other than `before` answers; ends early when the master gave up on the configuration or is gone. */
-  async #awaitWorker(loadBalancerId: string, files: HaproxyFiles, before: string | undefined): Promise<void> {
+  /** Waits until another worker than the one before answers; ends early when the master gave the reload up or is gone. */
+  async #awaitWorker(files: HaproxyFiles, before: Before): Promise<void> {
     let failure: string | undefined;
-    const answers = async (): Promise<boolean> => {
+    const isDecided = async (): Promise<boolean> => {
       const worker = await this.#findWorker(files);
-      if (worker !== undefined && worker !== before) return true;
-      if (!this.isRunning(loadBalancerId)) failure = 'haproxy ended';
-      else if (before !== undefined && (await hasFailed(files))) failure = await this.#explain(files);
+      if (worker !== undefined && worker !== before.worker) return true;
+      if (!isAlive(before.master)) failure = 'haproxy ended';
+      else if (before.reloads !== undefined) {
+        const now = await findReloads(files);
+        if (now !== undefined && now.total > before.reloads && now.failed > 0)
+          failure = await this.#explain(files);
+      }
       return failure !== undefined;
     };
-    if (!(await awaitCondition(answers, START_TIMEOUT_MS)))
+    if (!(await awaitCondition(isDecided, START_TIMEOUT_MS))) {
       failure = `haproxy does not answer after ${START_TIMEOUT_MS} ms`;
+    }
     if (failure !== undefined) throw new Error(failure);
   }
 
@@ -216,13 +231,22 @@ export class Haproxy {
   }
 }
 
-/** In 2.6 the failed reloads since the last good one stand in the master's line. */
-async function hasFailed(files: HaproxyFiles): Promise<boolean> {
+interface Before {
+  master: number;
+  worker?: string;
+  /** How many there were. */
+  reloads?: number;
+}
+
+/** All reloads, and the failed ones since the last good one; the line of the master in 2.6. */
+async function findReloads(files: HaproxyFiles): Promise<{ total: number; failed: number } | undefined> {
   try {
-    return /\[failed: [1-9]/.test(await ask(files.masterSocket, 'show proc', MASTER_TIMEOUT_MS));
+    const shown = await ask(files.masterSocket, 'show proc', MASTER_TIMEOUT_MS);
+    const found = /\bmaster\s+(\d+)(?: \[failed: (\d+)\])?/.exec(shown);
+    return found === null ? undefined : { total: Number(found[1]), failed: Number(found[2] ?? 0) };
   } catch {
     // A master that is busy reloading does not answer; it is asked again.
-    return false;
+    return undefined;
   }
 }
 

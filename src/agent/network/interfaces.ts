@@ -17,6 +17,8 @@ const TIMEOUT_MS = 10_000;
 const DHCP_TIMEOUT_MS = 60_000;
 const inner = { namespace: INNER_NAMESPACE };
 
+const NOTHING_PRESENT: Present = { addresses: [], routes: [], rules: [] };
+
 interface AddressRow {
   ifname: string;
   addr_info: { local: string; prefixlen: number; scope: string; dynamic?: boolean }[];
@@ -41,7 +43,9 @@ export class Interfaces {
       const link = outside.find(each => each.address === mac);
       try {
         if (link !== undefined) await this.bringIn(link.ifname, name);
-        if (link !== undefined || inside.some(each => each.ifname === name)) await this.applyFile(name);
+        if (link !== undefined || inside.some(each => each.ifname === name)) {
+          await this.applyFile(name, link !== undefined);
+        }
       } catch (error) {
         // The others still carry traffic, and the controller hears of this one when it plugs it again.
         this.#log.error({ interface: name, reason: errorChain(error) }, 'cannot restore an interface');
@@ -80,22 +84,41 @@ export class Interfaces {
     writeWhole(this.#paths.pluggedInterfaces, lines.join(''));
   }
 
-  /** Makes the interface what its file says; success when it is so already. Without a file it is only brought up. */
-  async applyFile(name: string): Promise<void> {
+  /**
+   * Makes the interface what its file says and tells its neighbours; success when it is so already. Without a file it is only
+   * brought up. `isFresh`: it was just brought in, so there is nothing to compare with.
+   */
+  async applyFile(name: string, isFresh = false): Promise<void> {
     const text = findText(this.#filePath(name));
     const file = text === undefined ? undefined : (JSON.parse(text) as InterfaceFile);
     if (file?.is_sriov) {
       ensureBaseRules(this.#paths);
       await loadRules(this.#paths);
     }
-    await this.#ip([`link set dev ${name}${file?.mtu === undefined ? '' : ` mtu ${file.mtu}`} up`]);
-    if (file === undefined) return;
+    const up = `link set dev ${name}${file?.mtu === undefined ? '' : ` mtu ${file.mtu}`} up`;
+    if (file === undefined) return this.#ip([up]);
+    if (isFresh) {
+      const changes = diffInterface(file, NOTHING_PRESENT);
+      try {
+        await this.#ip([up, ...changes.addresses, ...changes.routes, ...changes.rules]);
+      } catch (error) {
+        // Line by line below, where it is seen which of them cannot be.
+        this.#log.debug({ interface: name, reason: errorChain(error) }, 'not all at once');
+        isFresh = false;
+      }
+    }
+    if (!isFresh) await this.#converge(file, up);
     await this.#applyAutomatic(file);
-    const changes = diffInterface(file, await this.#present(name));
+    for (const { command } of file.scripts.up) await this.#runScript(command);
+    await this.advertise(name);
+  }
+
+  async #converge(file: InterfaceFile, up: string): Promise<void> {
+    await this.#ip([up]);
+    const changes = diffInterface(file, await this.#present(file.name));
     await this.#ip(changes.addresses);
     await this.#attempt(changes.routes);
     await this.#attempt(changes.rules);
-    for (const { command } of file.scripts.up) await this.#runScript(command);
   }
 
   /**

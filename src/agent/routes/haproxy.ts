@@ -5,6 +5,7 @@ import { errorChain } from '../../lib/errors.ts';
 import { listLoadBalancers } from '../facts.ts';
 import { findBytes, findText, removeFile, writeWhole } from '../files.ts';
 import { findStatsSocket, listBindAddresses, withoutGroup } from '../haproxy/config-text.ts';
+import type { Applied } from '../haproxy/process.ts';
 import { checkScriptPath, writeHaproxyCheck } from '../keepalived/check-script.ts';
 import type { AgentParts } from '../parts.ts';
 import { md5, ok, Refusal, type Reply } from '../reply.ts';
@@ -59,8 +60,10 @@ export const act: Route = async (parts, request) => {
     }
     if (action === 'stop') await parts.haproxy.stop(id);
     else if (action === 'start') await parts.haproxy.start(id);
-    else await applyNoted(parts, id);
-    if (action !== 'stop' && parts.config.topology === 'SINGLE') await advertise(parts, id);
+    const how = action === 'reload' ? await applyNoted(parts, id) : action;
+    // A change over the runtime socket moves no address.
+    const isNew = how === 'start' || how === 'started' || how === 'reloaded';
+    if (isNew && parts.config.topology === 'SINGLE') await advertise(parts, id);
   } catch (cause) {
     throw new Refusal(500, { message: `Error ${action}ing haproxy`, details: errorChain(cause) }, { cause });
   } finally {
@@ -69,11 +72,12 @@ export const act: Route = async (parts, request) => {
   return ok(202, actionDetails(action, id));
 };
 
-async function applyNoted(parts: AgentParts, id: string): Promise<void> {
+async function applyNoted(parts: AgentParts, id: string): Promise<Applied> {
   const startedAt = performance.now();
   const how = await parts.haproxy.apply(id);
   const ms = Math.round(performance.now() - startedAt);
   parts.log.info({ load_balancer_id: id, how, ms }, 'configuration applied');
+  return how;
 }
 
 /** The wording, spelling included, is the wire's. */

@@ -39,10 +39,7 @@ export const plugNetwork: Route = async (parts, request) => {
   const present = inside.find(link => link.address === mac);
   if (present !== undefined) {
     parts.interfaces.remember(mac, fileOf(parts, present.ifname, plug));
-    await perform('Error plugging network', async () => {
-      await parts.interfaces.applyFile(present.ifname);
-      await parts.interfaces.advertise(present.ifname);
-    });
+    await perform('Error plugging network', () => parts.interfaces.applyFile(present.ifname));
     return ok(202, `Updated existing interface ${present.ifname}`);
   }
   const link = await findLink(parts, mac);
@@ -78,8 +75,7 @@ async function bring(
   interfaces.remember(mac, file);
   await perform(failure, async () => {
     await interfaces.bringIn(link.ifname, file.name);
-    await interfaces.applyFile(file.name);
-    await interfaces.advertise(file.name);
+    await interfaces.applyFile(file.name, true);
   });
 }
 
