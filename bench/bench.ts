@@ -109,10 +109,10 @@ async function measure(bench: Bench, { runs: given, profileDirectory, dry }: Opt
   };
   for (const { title, figures } of tables) {
     say(title);
-    for (const { name, unit, n, p50, p95, max, aim } of figures) {
+    for (const { name, unit, n, min, p50, p95, max, aim } of figures) {
       const aimed = aim === undefined ? '' : `   aim ${aim}`;
       say(
-        `  ${name.padEnd(48)} p50 ${String(p50).padStart(7)}  p95 ${String(p95).padStart(7)}  max ${String(max).padStart(7)} ${unit}  (n=${n})${aimed}`,
+        `  ${name.padEnd(48)} min ${String(min).padStart(6)}  p50 ${String(p50).padStart(7)}  p95 ${String(p95).padStart(7)}  max ${String(max).padStart(7)} ${unit}  (n=${n})${aimed}`,
       );
     }
   }

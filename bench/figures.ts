@@ -7,6 +7,8 @@ export interface Figure {
   name: string;
   unit: Unit;
   n: number;
+  /** What it took when nothing else was at work, as far as that ever was the case. */
+  min: number;
   p50: number;
   p95: number;
   max: number;
@@ -72,6 +74,7 @@ export function toFigure(
   return {
     ...{ name, unit, n: sorted.length },
     ...{
+      min: round(sorted[0]!),
       p50: round(percentile(sorted, 0.5)),
       p95: round(percentile(sorted, 0.95)),
       max: round(sorted.at(-1)!),

@@ -36,7 +36,9 @@ export const list: Bench = {
     const times = new Samples();
     const ratios: number[] = [];
     for (let round = 0; round < context.runs; round++) {
+      const cpuBefore = system.cpuMs();
       const ours = await load(tool, context, url, headers);
+      times.add('processor time of Ottavia for one list', (system.cpuMs() - cpuBefore) / ours.requests);
       const theirs = await load(tool, context, bare.url, headers);
       rates.add('Ottavia', ours.perSecond);
       rates.add('bare node:http, same bytes', theirs.perSecond);
@@ -65,6 +67,7 @@ export const list: Bench = {
 };
 
 interface Load {
+  requests: number;
   perSecond: number;
   medianMs: number;
 }
@@ -93,6 +96,7 @@ async function loadWithWrk({ signal }: Context, url: string, headers: Headers): 
   const [, median, unit] = /50%\s+([\d.]+)(us|ms|s)/.exec(stdout)!;
   const factor = { us: 0.001, ms: 1, s: 1000 }[unit as 'us' | 'ms' | 's'];
   return {
+    requests: Number(/(\d+) requests in/.exec(stdout)![1]),
     perSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)![1]),
     medianMs: Number(median) * factor,
   };
@@ -112,6 +116,7 @@ async function loadOurselves({ signal }: Context, url: string, headers: Headers)
   });
   await Promise.all(clients);
   return {
+    requests: times.length,
     perSecond: (times.length * 1000) / (nowMs() - startMs),
     medianMs: toFigure('', 'ms', times).p50,
   };

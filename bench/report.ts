@@ -22,7 +22,7 @@ export function writePage(order: readonly string[]): void {
 export function renderPage(results: readonly Result[]): string {
   return `# Figures
 
-Written by \`npm run bench\` from the JSON files beside it; do not edit. p50, p95 and max are over n samples, by nearest
+Written by \`npm run bench\` from the JSON files beside it; do not edit. min, p50, p95 and max are over n samples, by nearest
 rank. An aim is held against the p50: ✔ reached, ✘ missed. Others may have been at work on the machine: the load of the minute
 before is told with each result.
 
@@ -41,7 +41,7 @@ function aims(results: readonly Result[]): string {
         ),
     ),
   );
-  return `## Aims\n\n| | figure | n | p50 | p95 | max | aim |\n| --- | --- | ---: | ---: | ---: | ---: | --- |\n${rows.join('\n')}\n`;
+  return `## Aims\n\n| | figure | n | min | p50 | p95 | max | aim |\n| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |\n${rows.join('\n')}\n`;
 }
 
 function renderResult(result: Result): string {
@@ -57,19 +57,19 @@ ${result.tables.map(renderTable).join('\n')}${result.remarks.map(remark => `\n* 
 
 function renderTable({ title, note, figures }: Table): string {
   const hasAims = figures.some(figure => figure.aim !== undefined);
-  const head = `| | n | p50 | p95 | max |${hasAims ? ' aim |' : ''}\n| --- | ---: | ---: | ---: | ---: |${hasAims ? ' --- |' : ''}`;
+  const head = `| | n | min | p50 | p95 | max |${hasAims ? ' aim |' : ''}\n| --- | ---: | ---: | ---: | ---: | ---: |${hasAims ? ' --- |' : ''}`;
   const rows = figures.map(
     figure =>
       `| ${figure.name} | ${cells(figure)
-        .slice(0, hasAims ? 5 : 4)
+        .slice(0, hasAims ? 6 : 5)
         .join(' | ')} |`,
   );
   return `### ${title}\n\n${note ? `${note}\n\n` : ''}${head}\n${rows.join('\n')}\n`;
 }
 
 function cells(figure: Figure): string[] {
-  const { unit, n, p50, p95, max, aim, more_is_better } = figure;
+  const { unit, n, min, p50, p95, max, aim, more_is_better } = figure;
   const verdict =
     aim === undefined ? '' : `${(more_is_better ? p50 >= aim : p50 <= aim) ? '✔' : '✘'} ${aim} ${unit}`;
-  return [String(n), `${p50} ${unit}`, `${p95} ${unit}`, `${max} ${unit}`, verdict];
+  return [String(n), `${min} ${unit}`, `${p50} ${unit}`, `${p95} ${unit}`, `${max} ${unit}`, verdict];
 }

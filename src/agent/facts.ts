@@ -1,5 +1,5 @@
 /** What the agent tells about its machine and its programs. Source: contract amphora-agent.md 4.2 to 4.4. */
-import { readdirSync, statfsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
 import { CommandError, run } from '../lib/command.ts';
 import {
@@ -17,7 +17,7 @@ import { findDaemon } from './process-table.ts';
 /** Every load balancer that has a configuration here. */
 export function listLoadBalancers(paths: Paths): string[] {
   return readDirectory(paths.base)
-    .filter(name => findText(haproxyFiles(paths, name).config) !== undefined)
+    .filter(name => existsSync(haproxyFiles(paths, name).config))
     .sort();
 }
 
@@ -69,6 +69,7 @@ function packageVersions(): Promise<Versions> {
 }
 
 async function askDpkg(): Promise<Versions> {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own placeholders
   const format = '-f=${Package} ${Version}\n';
   return readVersions(await outputOf('dpkg-query', ['-W', format, ...PACKAGES]));
 }

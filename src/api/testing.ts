@@ -57,6 +57,7 @@ function testProvider(supports: Partial<Provider['supports']>): Provider {
     listener_protocols: LISTENER_PROTOCOLS.filter(p => !UNSERVED_LISTENER_PROTOCOLS.includes(p)),
     pool_protocols: POOL_PROTOCOLS.filter(p => p !== 'UDP' && p !== 'SCTP'),
     lb_algorithms: LB_ALGORITHMS.filter(a => a !== 'SOURCE_IP_PORT'),
+    pool_tls: false,
     ...supports,
   };
   return {

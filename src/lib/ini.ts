@@ -14,7 +14,7 @@ export function parseIni(text: string): Ini {
     if (key === undefined) return;
     section ??= sectionOf(ini, 'DEFAULT');
     const values = section.get(key) ?? [];
-    values.push(lines.join('\n').trimEnd());
+    values.push(lines.join('\n'));
     section.set(key, values);
     key = undefined;
   };

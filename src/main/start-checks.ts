@@ -11,6 +11,7 @@ const PROGRAMS = [
   ['keepalived', 'keepalived'],
   ['ip', 'iproute2'],
   ['nft', 'nftables'],
+  ['ping', 'iputils-ping'],
   ['unshare', 'util-linux'],
   ['nsenter', 'util-linux'],
   ['setsid', 'util-linux'],

@@ -10,6 +10,8 @@ export class NoopProvider implements Provider {
     lb_algorithms: LB_ALGORITHMS,
     listener_protocols: LISTENER_PROTOCOLS,
     pool_protocols: POOL_PROTOCOLS,
+    pool_tls: true,
+    allowed_cidrs: true,
     flavor_capabilities: [],
     availability_zone_capabilities: [],
   };

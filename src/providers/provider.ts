@@ -33,6 +33,8 @@ export interface Provider {
     pool_protocols: readonly string[];
     /** Encryption to members (`tls_enabled`); false when absent. */
     pool_tls?: boolean;
+    /** Listeners that let only some clients in (`allowed_cidrs`); false when absent. */
+    allowed_cidrs?: boolean;
     flavor_capabilities: readonly Capability[];
     availability_zone_capabilities: readonly Capability[];
   };

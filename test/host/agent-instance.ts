@@ -7,6 +7,7 @@ import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Issuer, issueAuthority, issueLeaf } from '../../src/drivers/certificates/issue.ts';
 import { writeDirectory } from '../../src/drivers/compute/instance-files.ts';
@@ -77,15 +78,9 @@ export class AgentInstance {
     for (const words of ['link set lo up', `addr add ${this.address}/24 dev eth0`, 'link set eth0 up']) {
       ip('-n', this.outer, ...words.split(' '));
     }
-    this.#plug(VIP_MAC, 'vip', 'up');
-    this.#plug(MEMBER_MAC, 'member', 'up');
-    for (const words of [
-      'link set lo up',
-      'addr add 10.66.0.1/24 dev vip',
-      'addr add 10.67.0.1/24 dev member',
-    ]) {
-      ip('-n', this.peer, ...words.split(' '));
-    }
+    ip('-n', this.peer, 'link', 'set', 'lo', 'up');
+    this.#plug(VIP_MAC, 'vip', '10.66.0.1/24');
+    this.#plug(MEMBER_MAC, 'member', '10.67.0.1/24');
     await this.#openSocket();
     await this.#issue();
     const files = [
@@ -103,6 +98,52 @@ export class AgentInstance {
     const parts = { files, node: process.execPath, agent: join(ROOT, 'dist/agent.mjs') };
     await writeDirectory(this.directory, record, parts);
     await startInit(this.directory, `/run/netns/${this.outer}`);
+  }
+
+  /** Ends every process of it at once; its links come back anew, as after a restart of the host. */
+  async reboot(): Promise<void> {
+    await endProcesses(this.directory);
+    for (const [mac, name, address] of [
+      [VIP_MAC, 'vip', '10.66.0.1/24'],
+      [MEMBER_MAC, 'member', '10.67.0.1/24'],
+    ] as const) {
+      // The kernel removes links with their namespace, a little after its last process.
+      const deadline = performance.now() + 10_000;
+      while (ip('-n', this.peer, '-br', 'link').includes(`${name}@`)) {
+        if (performance.now() > deadline) throw new Error(`${name} outlived its namespace`);
+        await delay(5);
+      }
+      this.#plug(mac, name, address);
+    }
+    await startInit(this.directory, `/run/netns/${this.outer}`);
+  }
+
+  /** Milliseconds from the start of one more agent to its first answer over mutual TLS, at a port of its own. */
+  async timeStart(): Promise<number> {
+    const init = findInit(this.directory)!.pid;
+    const file = '/tmp/second-agent.conf';
+    const text = this.config()
+      .replace('9443', '9444')
+      .replace('base_path = /var/lib/octavia', 'base_path = /tmp/second');
+    const enter = ['-t', String(init), '-m', '-n', '-p', '-r', '-w'];
+    execFileSync('nsenter', [...enter, 'tee', file], { input: text, stdio: ['pipe', 'ignore', 'inherit'] });
+    const startedAt = performance.now();
+    const program = ['/opt/ottavia/node', '/opt/ottavia/agent.mjs', '--config-file', file];
+    const child = spawn('nsenter', [...enter, ...program], { stdio: 'ignore' });
+    this.#children.push(child);
+    for (;;) {
+      try {
+        await this.call('GET', '//', undefined, 'certificate', 9444);
+        break;
+      } catch (error) {
+        if (performance.now() - startedAt > 20_000) throw error;
+        await delay(2);
+      }
+    }
+    const ms = performance.now() - startedAt;
+    for (const pid of this.processes(file)) process.kill(pid, 'SIGKILL');
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    return ms;
   }
 
   /** Leaves nothing behind. */
@@ -150,12 +191,13 @@ loadbalancer_topology = SINGLE
     path: string,
     body?: unknown,
     presenting: 'certificate' | 'nothing' = 'certificate',
+    port = 9443,
   ): Promise<AgentReply> {
     const payload = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
     const agent = presenting === 'certificate' ? this.#client : this.#stranger;
     return new Promise((resolve, reject) => {
       const sent = request(
-        { host: this.address, port: 9443, path, method, agent, servername: AMPHORA, timeout: 30_000 },
+        { host: this.address, port, path, method, agent, servername: AMPHORA, timeout: 30_000 },
         response => {
           const chunks: Buffer[] = [];
           response.on('data', chunk => chunks.push(chunk));
@@ -259,25 +301,11 @@ loadbalancer_topology = SINGLE
     }
   }
 
-  #plug(mac: string, name: string, state: string): void {
-    const inOuter = `new${name}`;
-    ip(
-      'link',
-      'add',
-      name,
-      'netns',
-      this.peer,
-      'type',
-      'veth',
-      'peer',
-      'name',
-      inOuter,
-      'address',
-      mac,
-      'netns',
-      this.outer,
-    );
-    ip('-n', this.peer, 'link', 'set', name, state);
+  #plug(mac: string, name: string, peerAddress: string): void {
+    const inner = ['peer', 'name', `new${name}`, 'address', mac, 'netns', this.outer];
+    ip('link', 'add', name, 'netns', this.peer, 'type', 'veth', ...inner);
+    ip('-n', this.peer, 'addr', 'add', peerAddress, 'dev', name);
+    ip('-n', this.peer, 'link', 'set', name, 'up');
   }
 
   async #traffic(...args: string[]): Promise<ChildProcess> {

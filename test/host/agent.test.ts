@@ -1,6 +1,5 @@
 /** The bundled agent in an instance of its own: its API over mutual TLS, and traffic through a real haproxy meanwhile. */
 import { createHash } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { AgentInstance, AMPHORA, MEMBER_MAC, VIP, VIP_MAC } from './agent-instance.ts';
 import { hostTestsObstacle } from './host-state.ts';
@@ -75,7 +74,6 @@ describe.skipIf(hostTestsObstacle !== undefined)(
       await amphora.build();
     });
     afterAll(async () => {
-      writeFileSync('/tmp/agx/console', amphora.console());
       await amphora?.remove();
     });
 
@@ -340,6 +338,104 @@ describe.skipIf(hostTestsObstacle !== undefined)(
       expect((await act('start')).status).toBe(202);
     });
 
+    test('brings up all of it by itself after a reboot', async () => {
+      await apply(config([member(8003), member(8002)]));
+      await amphora.reboot();
+      await until(() => expect(amphora.fetch(URL)).toMatch(/^800[23]$/));
+      const inner = amphora.inside('ip', '-n', 'amphora-haproxy', '-br', 'addr');
+      expect(inner).toMatch(/eth1.*10\.66\.0\.10\/24.*10\.66\.0\.100\/32/);
+      expect(inner).toMatch(/eth2.*10\.67\.0\.11\/24/);
+    });
+
+    test('runs keepalived, and is silent while a keepalived that should run is dead', async () => {
+      const text = (address: string) => `vrrp_instance test {
+    interface eth2
+    virtual_router_id 7
+    priority 100
+    advert_int 1
+    virtual_ipaddress {
+      ${address}
+    }
+}
+`;
+      const held = () => amphora.inside('ip', '-n', 'amphora-haproxy', '-br', 'addr', 'show', 'eth2');
+      expect(await call('PUT', '/1.0/vrrp/upload', text('10.67.0.50'))).toMatchObject({
+        status: 200,
+        etag: md5(text('10.67.0.50')),
+      });
+      expect((await call('PUT', '/1.0/vrrp/start')).json).toEqual({
+        message: 'OK',
+        details: 'keepalived started',
+      });
+      await until(() => expect(held()).toContain('10.67.0.50/32'));
+      const before = amphora.processes('keepalived').length;
+      await call('PUT', '/1.0/vrrp/upload', text('10.67.0.51'));
+      expect((await call('PUT', '/1.0/vrrp/start')).status).toBe(202);
+      await until(() => expect(held()).toContain('10.67.0.51/32'));
+      expect(held()).not.toContain('10.67.0.50');
+      expect(amphora.processes('keepalived')).toHaveLength(before);
+      expect(amphora.inside('/var/lib/octavia/vrrp/check_script.sh')).toBe('');
+      expect((await call('PUT', '/1.0/vrrp/stop')).json.details).toBe('keepalived stoped');
+      expect(amphora.processes('keepalived')).toEqual([]);
+      const seen = amphora.heartbeats.length;
+      await call('PUT', '/1.0/config', amphora.config());
+      await apply(config([member(8003)]));
+      expect(amphora.heartbeats).toHaveLength(seen);
+      amphora.inside('rm', '-r', '/var/lib/octavia/vrrp');
+    });
+
+    test('ends up with what the last configuration says, whichever way it went there', async () => {
+      const random = mulberry(20_261_122);
+      const pick = <T>(...items: T[]): T => items[Math.floor(random() * items.length)]!;
+      const ways: Record<string, number> = {};
+      let servers = new Map<string, string>();
+      for (let step = 0; step < 40; step++) {
+        servers = new Map(servers);
+        const id = `member-${pick(1, 2, 3, 4)}`;
+        const rest = `${pick('', ' check inter 1s fall 2 rise 2')}${pick('', '', ' backup')}${pick('', '', ' disabled')}`;
+        if (random() < 0.3) servers.delete(id);
+        else servers.set(id, `server ${id} 10.66.0.1:${pick(8001, 8002)} weight ${pick(0, 1, 5)}${rest}`);
+        const before = worker();
+        await apply(config([...servers.values()], pick(50_000, 50_000, 50_000, 60_000)));
+        const way = worker() === before ? 'runtime' : 'reload';
+        ways[way] = (ways[way] ?? 0) + 1;
+      }
+      await until(() => expect(runningServers()).toEqual(expectedServers(servers.values())));
+      console.log(`random walk: ${JSON.stringify(ways)}`);
+      expect(ways.runtime).toBeGreaterThan(5);
+      expect(ways.reload).toBeGreaterThan(5);
+    });
+
+    test('answers soon after its start', async () => {
+      const times: number[] = [];
+      for (let i = 0; i < 5; i++) times.push(Math.round(await amphora.timeStart()));
+      console.log(`agent start to first answer over mutual TLS: ${times.join(', ')} ms`);
+      expect(Math.min(...times)).toBeLessThan(500);
+    });
+
+    /** As `name address:port weight in-maintenance`. */
+    const runningServers = () => {
+      const [, head, ...lines] = askAdmin('show servers state').trim().split('\n');
+      const names = head!.slice(2).split(' ');
+      const rows = lines
+        .map(line => line.split(' '))
+        .map(words => (name: string) => words[names.indexOf(name)]!);
+      return rows
+        .map(row => {
+          // Forced maintenance is bit 1; a server disabled in the file has it as well.
+          const isOff = (Number(row('srv_admin_state')) & 1) === 1;
+          return `${row('srv_name')} ${row('srv_addr')}:${row('srv_port')} ${row('srv_uweight')} ${isOff}`;
+        })
+        .sort();
+    };
+    const expectedServers = (lines: Iterable<string>) =>
+      [...lines]
+        .map(line => {
+          const [, name, address, , weight] = line.split(' ');
+          return `${name} ${address} ${weight} ${line.includes('disabled')}`;
+        })
+        .sort();
+
     test('leaves nothing of a load balancer that is deleted', async () => {
       expect((await call('DELETE', `/1.0/listeners/${LB}`)).status).toBe(200);
       expect((await call('DELETE', `/1.0/listeners/${LB}`)).status).toBe(200);
@@ -352,3 +448,14 @@ describe.skipIf(hostTestsObstacle !== undefined)(
 );
 
 const ASK = `const s = require('node:net').connect(process.argv[1]); s.pipe(process.stdout); s.end(process.argv[2] + '\\n')`;
+
+/** A small seeded generator of numbers in [0, 1). */
+function mulberry(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}

@@ -1,5 +1,5 @@
 import { describe } from 'vitest';
-import { accepted, did, refused, type Scenario } from '../testing-scenarios.ts';
+import { accepted, did, refused, type Scenario, type World } from '../testing-scenarios.ts';
 
 const create = (set: object, rest: Omit<Scenario, 'method' | 'path' | 'body'>): Scenario => ({
   method: 'POST',
@@ -19,8 +19,17 @@ const update = (
 });
 const invalid = (field: string) => `Invalid input for field/attribute ${field}.`;
 
+async function noCidrs(world: World): Promise<void> {
+  world.deps.providers.get('amphora')!.provider.supports.allowed_cidrs = false;
+}
+
 describe('a listener is refused', () => {
   refused([
+    create(
+      { allowed_cidrs: ['10.0.0.0/8'] },
+      { name: 'CIDRs, not served yet', given: noCidrs, status: 501, contains: 'allowed_cidrs' },
+    ),
+    update({ allowed_cidrs: ['10.0.0.0/8'] }, { name: 'CIDRs, not served yet', given: noCidrs, status: 501 }),
     create({ protocol: 'FOO' }, { name: 'unknown protocol', status: 400, contains: invalid('protocol') }),
     create(
       { protocol: 'http' },

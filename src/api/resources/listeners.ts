@@ -188,6 +188,7 @@ export function createListener(draft: Draft, body: Body, env: Env): Listener {
     features.tls_defaults === 'yes' || (features.tls_defaults === 'with_tls_refs' && hasRefs(fields));
   const tls = fills ? withTlsDefaults(body, env.settings.listener_tls) : body;
   checkSupported('listener protocol', protocol, env.provider.supports.listener_protocols, env);
+  checkCidrsServed(allowed_cidrs, env);
   return draft.insert('listener', {
     ...(tls as unknown as typeof fields),
     ...draft.newRecord(body),
@@ -207,6 +208,7 @@ function updateListener(draft: Draft, listener: Listener, body: Body, env: Env):
   if (sent.default_pool_id) checkDefaultPool(draft, merged);
   if (sent.sni_container_refs) sent.sni_container_refs = [...sent.sni_container_refs].sort();
   if (sent.allowed_cidrs !== undefined) sent.allowed_cidrs = checkCidrs(draft, sent.allowed_cidrs);
+  checkCidrsServed(sent.allowed_cidrs ?? null, env);
   draft.touch('listener', listener, sent);
 }
 
@@ -272,6 +274,12 @@ function checkCidrs(draft: Draft, sent: readonly string[] | null): string[] | nu
   const stranger = cidrs.find(c => draft.vipVersions.size > 0 && !draft.vipVersions.has(versionOf(c)));
   if (stranger) refuse('allowed_cidrs', stranger, 'No VIP of the load balancer has that IP version.');
   return cidrs;
+}
+
+/** A restriction that nobody enforces would be worse than none. */
+function checkCidrsServed(cidrs: readonly string[] | null, { provider }: Env): void {
+  if (cidrs === null || provider.supports.allowed_cidrs) return;
+  throw new Fault('unsupported', `Provider ${provider.name} does not support allowed_cidrs yet.`);
 }
 
 export function listenerView(listener: Listener) {

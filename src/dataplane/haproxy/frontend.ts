@@ -1,7 +1,7 @@
 /** One frontend per listener. Source: contract dataplane.md 4. */
 import { TerminalError } from '../../lib/errors.ts';
 import type { LoadBalancer } from '../../model/load-balancer.ts';
-import { connectionLimit, type RenderContext } from './context.ts';
+import { connectionLimit, hasRelease, type RenderContext } from './context.ts';
 import type { Section } from './global.ts';
 import { backendName } from './names.ts';
 import {
@@ -28,6 +28,9 @@ export function frontendSection(lb: LoadBalancer, served: ServedListener, contex
     ...vipAddresses(lb).map(vip => line`bind ${address(vip)}:${number(listener.protocol_port)}`),
     mode === 'http' ? line`mode http` : line`mode tcp`,
   ];
+  // Not in the original, where a reload closes connections between two requests, and a client that is just sending the
+  // next one fails. Newer patches of 2.4 have it as well, older ones reject it.
+  if (mode === 'http' && hasRelease(context, 2, 6)) lines.push(line`option idle-close-on-response`);
   if (defaultPool !== undefined) lines.push(line`default_backend ${backendName(defaultPool.pool, listener)}`);
   lines.push(line`timeout client ${number(listener.timeout_client_data)}`);
   if (listener.timeout_tcp_inspect > 0) {

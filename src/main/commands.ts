@@ -1,0 +1,71 @@
+/** What `ottavia` understands: the system itself (`standalone`), its settings (`config`), and its client (everything else). */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, Option } from 'commander';
+import { CliError } from '../cli/cli-error.ts';
+import type { StandaloneOptions } from './standalone.ts';
+
+/** Runs one command line; returns the exit code. */
+export async function runCommand(argv: readonly string[]): Promise<number> {
+  const program = new Command();
+  program
+    .name('ottavia')
+    .description('OpenStack Octavia, load balancing as a service, in TypeScript')
+    .version(readVersion())
+    .showHelpAfterError('(ottavia --help tells what there is)')
+    .exitOverride();
+  let exitCode = 0;
+  program
+    .command('standalone')
+    .description('Run the whole system in this process; SIGTERM stops it and leaves the traffic running')
+    .option('--data-dir <path>', 'Where it keeps everything', './var')
+    .option('--listen <address:port>', 'Where the API listens (127.0.0.1:9876 unless told)')
+    .option(
+      '--config-file <path>',
+      'A file in the form of octavia.conf (repeat for more)',
+      (path: string, before?: string[]) => [...(before ?? []), path],
+    )
+    .addOption(
+      new Option('--drivers <kind>', 'noop: everything but amphorae; needs no root').choices(['noop']),
+    )
+    .option('--purge', 'Remove everything that the system on this data directory ever made')
+    .action(async (options: StandaloneOptions) => {
+      const { runStandalone } = await import('./standalone.ts');
+      exitCode = await runStandalone(options);
+    });
+  program
+    .command('config')
+    .description('Settings')
+    .command('sample')
+    .description('Print a configuration file with every setting, its sentence and its default')
+    .action(async () => {
+      const { renderSample } = await import('./sample.ts');
+      process.stdout.write(renderSample());
+    });
+
+  try {
+    // The system itself does not load its client, nor the other way round.
+    if (!['standalone', 'config'].includes(argv[2] ?? '')) {
+      const { addClientCommands } = await import('../cli/program.ts');
+      addClientCommands(program, {
+        out: process.stdout,
+        err: process.stderr,
+        environment: process.env,
+        cwd: process.cwd(),
+      });
+    }
+    await program.parseAsync(argv);
+    return exitCode;
+  } catch (error) {
+    // commander has printed its own words already.
+    if (error instanceof CommanderError) return error.exitCode;
+    if (!(error instanceof CliError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    if (error.requestId !== undefined) process.stderr.write(`Request id: ${error.requestId}\n`);
+    return 1;
+  }
+}
+
+function readVersion(): string {
+  const file = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}

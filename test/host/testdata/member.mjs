@@ -1,0 +1,151 @@
+/** Members and clients in one namespace: opens and closes servers and asks others, as its standard input tells it line by line. */
+import http from 'node:http';
+import https from 'node:https';
+import net from 'node:net';
+import { createInterface } from 'node:readline';
+import tls from 'node:tls';
+
+/** By port: the server, its open connections, and the most requests that it served at once. */
+const served = new Map();
+
+function answer(name, port) {
+  return (request, response) => {
+    const entry = served.get(port);
+    entry.busy++;
+    entry.peak = Math.max(entry.peak, entry.busy);
+    response.once('close', () => {
+      entry.busy--;
+    });
+    response.setHeader('x-member', name);
+    const [, kind, first, second] = request.url.split('/');
+    if (kind === 'health') response.writeHead(entry.health).end();
+    else if (kind === 'headers') {
+      response.end(JSON.stringify({ headers: request.headers, from: request.socket.remoteAddress }));
+    } else if (kind === 'slow') setTimeout(() => response.end(`${name} ${request.url}`), Number(first));
+    else if (kind === 'stream') void stream(response, Number(first), Number(second));
+    else response.end(`${name} ${request.url}`);
+  };
+}
+
+/** So many chunks of 1000 bytes, with so many milliseconds between two. */
+async function stream(response, chunks, pauseMs) {
+  for (let i = 0; i < chunks && !response.destroyed; i++) {
+    response.write(String(i % 10).repeat(1000));
+    await new Promise(done => setTimeout(done, pauseMs));
+  }
+  response.end();
+}
+
+/** Says its name to whoever connects and gives back what it is sent. */
+function echo(name) {
+  return socket => {
+    socket.write(`${name}\n`);
+    socket.on('data', chunk => socket.write(chunk));
+    socket.on('end', () => socket.end());
+  };
+}
+
+/** Answers one HTTP request with the PROXY header that came before it: version 1 as text, version 2 decoded. */
+function proxied(name) {
+  return socket => {
+    let bytes = Buffer.alloc(0);
+    socket.on('data', chunk => {
+      bytes = Buffer.concat([bytes, chunk]);
+      if (!bytes.includes('\r\n\r\n', 16)) return;
+      const body = JSON.stringify({ name, ...readProxyHeader(bytes) });
+      socket.end(`HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+    });
+  };
+}
+
+function readProxyHeader(bytes) {
+  if (bytes.subarray(0, 6).toString() === 'PROXY ') {
+    const [, family, source, , sourcePort] = bytes.toString().split('\r\n', 1)[0].split(' ');
+    return { version: 1, family, source, sourcePort: Number(sourcePort) };
+  }
+  if (bytes.subarray(0, 12).toString('latin1') === '\r\n\r\n\0\r\nQUIT\n' && bytes[13] === 0x11) {
+    const source = [...bytes.subarray(16, 20)].join('.');
+    return { version: 2, family: 'TCP4', source, sourcePort: bytes.readUInt16BE(24) };
+  }
+  return { version: 0 };
+}
+
+const MAKERS = {
+  http: (name, port) => {
+    const server = http.createServer(answer(name, port));
+    // The balancer decides how long connections to members are kept.
+    server.keepAliveTimeout = 60_000;
+    return server;
+  },
+  https: (name, port, pem) => https.createServer(pem, answer(name, port)),
+  tcp: name => net.createServer(echo(name)),
+  proxy: name => net.createServer(proxied(name)),
+};
+
+const COMMANDS = {
+  async open({ kind, name, port, pem }) {
+    const server = MAKERS[kind](name, port, pem);
+    const entry = { server, sockets: new Set(), busy: 0, peak: 0, health: 200 };
+    server.on('connection', socket => {
+      entry.sockets.add(socket);
+      socket.on('error', () => {});
+      socket.once('close', () => entry.sockets.delete(socket));
+    });
+    server.on('tlsClientError', () => {});
+    served.set(port, entry);
+    await new Promise((listening, failed) => {
+      server.once('error', failed);
+      server.listen(port, '::', listening);
+    });
+  },
+  async close({ port }) {
+    const { server, sockets } = served.get(port);
+    served.delete(port);
+    const closed = new Promise(done => server.close(done));
+    for (const socket of sockets) socket.destroy();
+    await closed;
+  },
+  async health({ port, status }) {
+    served.get(port).health = status;
+  },
+  async peak({ port }) {
+    return served.get(port).peak;
+  },
+  /** One request from the given address. */
+  ask({ url, from }) {
+    return new Promise((resolve, reject) => {
+      const asked = http.get(url, { agent: false, localAddress: from, timeout: 5000 }, response => {
+        let body = '';
+        response.on('data', chunk => {
+          body += chunk;
+        });
+        response.on('end', () => resolve({ status: response.statusCode, body }));
+      });
+      asked.on('timeout', () => asked.destroy(new Error('timeout')));
+      asked.on('error', reject);
+    });
+  },
+  /** The names in the certificate of whoever ends TLS there. */
+  certificate({ host, port }) {
+    return new Promise((resolve, reject) => {
+      const socket = tls.connect({ host, port, rejectUnauthorized: false, timeout: 5000 }, () => {
+        resolve(socket.getPeerCertificate().subject.CN);
+        socket.destroy();
+      });
+      socket.on('timeout', () => socket.destroy(new Error('timeout')));
+      socket.on('error', reject);
+    });
+  },
+};
+
+const lines = createInterface(process.stdin);
+lines.on('line', async line => {
+  const { id, command, ...options } = JSON.parse(line);
+  const reply = await COMMANDS[command](options).then(
+    result => ({ id, result }),
+    error => ({ id, error: error.message }),
+  );
+  process.stdout.write(`${JSON.stringify(reply)}\n`);
+});
+// The pipe closes when the parent ends, however it ends: nothing is left behind.
+lines.on('close', () => process.exit(0));
