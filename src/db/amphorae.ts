@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { timestamp } from '../lib/clock.ts';
 import type { Amphora, AmphoraRole } from '../model/amphora.ts';
+import type { AmphoraStatus } from '../model/status.ts';
 import { raiseGeneration } from './change.ts';
 import { fenced, type Lease } from './lease.ts';
 import { decodeRow, encodeRow } from './rows.ts';
@@ -69,6 +70,8 @@ export async function settleAmphoraDeleted(db: Db, lease: Lease, id: string, now
   });
 }
 
+const IN_SERVICE: readonly AmphoraStatus[] = ['ALLOCATED', 'FAILOVER_STOPPED'];
+
 /**
  * Marks an amphora to be replaced and raises its load balancer's generation, so that the next pass does it.
  * Returns the load balancer to notify, or undefined when the amphora is not in service or its load balancer is
@@ -79,20 +82,20 @@ export async function markAmphoraFailed(db: Db, id: string, nowMs: number): Prom
     const row = await trx.selectFrom('amphora').selectAll().where('id', '=', id).executeTakeFirst();
     if (!row) return undefined;
     const amphora = decodeRow('amphora', row);
-    if (!amphora.loadbalancer_id || !['ALLOCATED', 'FAILOVER_STOPPED'].includes(amphora.status))
-      return undefined;
+    if (!amphora.loadbalancer_id || !IN_SERVICE.includes(amphora.status)) return undefined;
     const lb = await trx
       .selectFrom('load_balancer')
       .select('provisioning_status')
       .where('id', '=', amphora.loadbalancer_id)
       .executeTakeFirst();
     if (!lb || ['PENDING_DELETE', 'DELETED'].includes(lb.provisioning_status)) return undefined;
+    await raiseGeneration(trx, amphora.loadbalancer_id, { nowMs });
     await trx
       .updateTable('amphora')
       .set({ status: 'ERROR', updated_at: timestamp(nowMs) })
       .where('id', '=', id)
+      .where('status', 'in', IN_SERVICE)
       .execute();
-    await raiseGeneration(trx, amphora.loadbalancer_id, { nowMs });
     return amphora.loadbalancer_id;
   });
 }

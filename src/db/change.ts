@@ -65,6 +65,9 @@ export async function markLoadBalancerDeleted(
 
 /** Raises the generation inside a transaction that the caller holds; used by the health manager's marks as well. */
 export async function raiseGeneration(trx: Trx, id: string, options: ChangeOptions): Promise<LoadBalancer> {
+  // A user's write is worth an attempt at once, however long the back-off of earlier failures still is. And every
+  // transaction about a load balancer takes its lease's row first, the worker's as well, so that none deadlock.
+  await trx.updateTable('lease').set({ retry_at_ms: 0 }).where('loadbalancer_id', '=', id).execute();
   let update = trx
     .updateTable('load_balancer')
     .set({
@@ -86,7 +89,5 @@ export async function raiseGeneration(trx: Trx, id: string, options: ChangeOptio
       `Load Balancer ${id} is immutable and cannot be updated: it is ${row.provisioning_status}.`,
     );
   }
-  // A user's write is worth an attempt at once, however long the back-off of earlier failures still is.
-  await trx.updateTable('lease').set({ retry_at_ms: 0 }).where('loadbalancer_id', '=', id).execute();
   return decodeRow('load_balancer', row);
 }

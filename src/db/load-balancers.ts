@@ -42,15 +42,15 @@ export type VipFacts = Pick<
 export async function storeVip(db: Db, id: string, owner: string, vip: VipFacts): Promise<void> {
   await db.transaction().execute(async trx => {
     await trx
-      .updateTable('load_balancer')
-      .set(encodeRow('load_balancer', vip))
-      .where('id', '=', id)
-      .execute();
-    await trx
       .updateTable('lease')
       .set({ owner: null, expires_at_ms: 0 })
       .where('loadbalancer_id', '=', id)
       .where('owner', '=', owner)
+      .execute();
+    await trx
+      .updateTable('load_balancer')
+      .set(encodeRow('load_balancer', vip))
+      .where('id', '=', id)
       .execute();
   });
 }

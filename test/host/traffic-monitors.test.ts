@@ -66,7 +66,12 @@ describe.skipIf(trafficObstacle)(titled('a health monitor'), () => {
   afterAll(() => made.disposeAsync());
 
   test('finds members that live', async () => {
-    await shows({ ...membersOf('a', 'ONLINE'), ...membersOf('b', 'ONLINE'), ...pools('ONLINE'), lb: 'ONLINE' });
+    await shows({
+      ...membersOf('a', 'ONLINE'),
+      ...membersOf('b', 'ONLINE'),
+      ...pools('ONLINE'),
+      lb: 'ONLINE',
+    });
     expect(await answers(10)).toEqual(all({ a: 5, b: 5 }));
   });
 

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import type { Paths } from '../config.ts';
 import { findText, writeWhole } from '../files.ts';
 
+/** haproxy gives its checks an empty PATH. Source: HAProxy 2.6 configuration manual, "external-check path". */
 const PING_WRAPPER = `#!/bin/sh
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
 case "$HAPROXY_SERVER_ADDR" in
   *:*) exec ping -6 -q -n -w 1 -c 1 "$HAPROXY_SERVER_ADDR" > /dev/null 2>&1 ;;
   *) exec ping -4 -q -n -w 1 -c 1 "$HAPROXY_SERVER_ADDR" > /dev/null 2>&1 ;;

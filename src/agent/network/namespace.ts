@@ -1,11 +1,14 @@
 /** The inner namespace, in which the load balancer's addresses, haproxy and keepalived live. Source: contract amphora-agent.md 5.8. */
 import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { run } from '../../lib/command.ts';
 import type { Log } from '../../lib/log.ts';
+import { findText, writeWhole } from '../files.ts';
 
 export const INNER_NAMESPACE = 'amphora-haproxy';
 
 const NAMESPACE_FILE = `/run/netns/${INNER_NAMESPACE}`;
+const HOSTS_FILE = `/etc/netns/${INNER_NAMESPACE}/hosts`;
 const TIMEOUT_MS = 10_000;
 
 /**
@@ -47,6 +50,7 @@ export function namespaceExists(): boolean {
 
 /** Makes the namespace when it is missing, with its settings; a setting that this kernel lacks is logged, not fatal. */
 export async function ensureNamespace(log: Log): Promise<void> {
+  nameHost();
   if (namespaceExists()) return;
   await run('ip', ['netns', 'add', INNER_NAMESPACE], { timeoutMs: TIMEOUT_MS });
   const script = Object.entries(SETTINGS)
@@ -62,4 +66,16 @@ export async function ensureNamespace(log: Log): Promise<void> {
   );
   const settings = refused.stdout.split('\n').filter(line => line !== '');
   if (settings.length > 0) log.warn({ settings }, 'kernel settings not made');
+}
+
+/**
+ * `ip netns exec` lays this file over /etc/hosts. keepalived asks for the name of its own machine before it starts, and would wait for
+ * name servers that cannot be reached from a tenant's network.
+ */
+function nameHost(): void {
+  const known = findText('/etc/hosts') ?? '127.0.0.1 localhost\n';
+  const named = known.split(/\s+/).includes(hostname())
+    ? known
+    : `${known.trimEnd()}\n127.0.1.1 ${hostname()}\n`;
+  if (findText(HOSTS_FILE) !== named) writeWhole(HOSTS_FILE, named);
 }

@@ -1,0 +1,61 @@
+/** The processes inside a system's amphorae, as the host sees them: to look at them, and to end them as accidents do. */
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { findInit } from '../../src/drivers/compute/instance-processes.ts';
+
+export interface AmphoraProcess {
+  pid: number;
+  command: string;
+}
+
+/** Ids of the amphorae that have an instance. */
+export function listAmphorae(dataDir: string): string[] {
+  const directory = join(dataDir, 'instances');
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory).map(name => name.replace(/^amphora-/, ''));
+}
+
+/** Process 1 of the amphora's instance; throws when it does not run. */
+export function initOf(dataDir: string, amphoraId: string): number {
+  const init = findInit(join(dataDir, 'instances', `amphora-${amphoraId}`));
+  if (!init) throw new Error(`The instance of amphora ${amphoraId} does not run`);
+  return init.pid;
+}
+
+/** All of them, process 1 too. */
+export function processesOf(dataDir: string, amphoraId: string): AmphoraProcess[] {
+  const namespace = pidNamespaceOf(initOf(dataDir, amphoraId));
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .map(Number)
+    .filter(pid => pidNamespaceOf(pid) === namespace)
+    .map(pid => ({ pid, command: commandOf(pid) }));
+}
+
+export const haproxiesOf = (dataDir: string, amphoraId: string): AmphoraProcess[] =>
+  processesOf(dataDir, amphoraId).filter(({ command }) => command.includes('haproxy '));
+
+export const agentOf = (dataDir: string, amphoraId: string): AmphoraProcess | undefined =>
+  processesOf(dataDir, amphoraId).find(({ command }) => command.includes('agent.mjs'));
+
+/** Those of them that still run the same program. */
+export const stillThere = (processes: readonly AmphoraProcess[]): AmphoraProcess[] =>
+  processes.filter(({ pid, command }) => command !== '' && commandOf(pid) === command);
+
+function pidNamespaceOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`);
+  } catch {
+    // It ended while we looked.
+    return undefined;
+  }
+}
+
+/** Empty for a zombie, and for what ended while we looked. */
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+  } catch {
+    return '';
+  }
+}
