@@ -21,6 +21,8 @@ import { type Look, look } from './observe.ts';
 import { createAgentServer, readCredentials } from './server.ts';
 import { Lane } from './wait.ts';
 
+const LONGEST_PAUSE_MS = 30_000;
+
 export class Agent {
   readonly #config: AgentConfig;
   readonly #log: Log;
@@ -39,6 +41,8 @@ export class Agent {
   #lastStatuses = '';
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
+  #reviveFailures = 0;
+  #reviveNotBefore = 0;
 
   constructor(config: AgentConfig, log: Log) {
     this.#config = config;
@@ -51,8 +55,7 @@ export class Agent {
     this.#haproxy = new Haproxy({
       config,
       log,
-      beforeReset: () => this.#report(),
-      afterReset: id => this.#counters.forget(this.#listenersOf(id)),
+      aroundReset: (id, work) => this.#aroundReset(id, work),
     });
     this.#server = createAgentServer(
       {
@@ -102,8 +105,9 @@ export class Agent {
     await this.#revive();
   }
 
-  /** Starts again what should run and does not. */
+  /** Starts again what should run and does not; after a failure less often, because requests wait meanwhile. */
   async #revive(): Promise<void> {
+    if (performance.now() < this.#reviveNotBefore) return;
     const { paths } = this.#config;
     for (const id of listLoadBalancers(paths)) {
       if (!existsSync(haproxyFiles(paths, id).wanted) || this.#haproxy.isRunning(id)) continue;
@@ -120,9 +124,12 @@ export class Agent {
     this.#log.warn(fields, message);
     try {
       await work();
+      this.#reviveFailures = 0;
     } catch (error) {
-      // It is tried again at the next look.
+      // It is tried again at a later look.
       this.#log.error({ ...fields, reason: errorChain(error) }, 'start failed');
+      const pauseMs = Math.min(1000 * 2 ** this.#reviveFailures++, LONGEST_PAUSE_MS);
+      this.#reviveNotBefore = performance.now() + pauseMs;
     }
   }
 
@@ -140,7 +147,7 @@ export class Agent {
         if (leftOver.length > 0) await this.#lane.run(() => this.#haproxy.retire(loadBalancerId, leftOver));
       }
       const isDue = performance.now() - this.#lastSentAt >= this.#intervalMs;
-      if (isDue || describe(looks) !== this.#lastStatuses) await this.#report(looks);
+      if (isDue || describe(looks) !== this.#lastStatuses) await this.#report();
     } catch (error) {
       // The next look finds what is still wrong.
       this.#log.error({ reason: errorChain(error) }, 'look failed');
@@ -157,15 +164,26 @@ export class Agent {
     );
   }
 
-  /** A dead keepalived is reported by silence. Source: contract heartbeat.md 1. */
-  #report(known?: readonly Look[]): Promise<void> {
+  #report(): Promise<void> {
+    return this.#reports.run(() => this.#send());
+  }
+
+  /** No message is built while haproxy changes from one count to the next. */
+  #aroundReset(loadBalancerId: string, work: () => Promise<void>): Promise<void> {
     return this.#reports.run(async () => {
-      this.#lastSentAt = performance.now();
-      if (this.#keepalived.isConfigured() && !this.#keepalived.isRunning()) return;
-      const looks = known ?? (await look(this.#config.paths, this.#log));
-      this.#lastStatuses = describe(looks);
-      await this.#sender.send(looks);
+      await this.#send();
+      await work();
+      this.#counters.forget(this.#listenersOf(loadBalancerId));
     });
+  }
+
+  /** A dead keepalived is reported by silence. Source: contract heartbeat.md 1. */
+  async #send(): Promise<void> {
+    this.#lastSentAt = performance.now();
+    if (this.#keepalived.isConfigured() && !this.#keepalived.isRunning()) return;
+    const looks = await look(this.#config.paths, this.#log);
+    this.#lastStatuses = describe(looks);
+    await this.#sender.send(looks);
   }
 
   #listenersOf(loadBalancerId: string): string[] {

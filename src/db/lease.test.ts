@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { owesWork } from '../model/status.ts';
+import { owesWork } from '../model/graph.ts';
 import { changeLoadBalancer } from './change.ts';
 import { loadGraph } from './graph.ts';
 import { fenced, LeaseLost, loadBalancersOwingWork, renewLease, takeLease } from './lease.ts';

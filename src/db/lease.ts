@@ -107,7 +107,7 @@ export async function fenced<T>(db: Db, lease: Lease, write: (trx: Trx) => Promi
 
 /**
  * Load balancers that owe work, that nobody works on and whose time to be tried has come, longest untried first.
- * The same rule as `owesWork` in model/status.ts.
+ * The same rule as `owesWork` in model/graph.ts.
  */
 export async function loadBalancersOwingWork(db: Db, nowMs: number, limit: number): Promise<string[]> {
   const rows = await db

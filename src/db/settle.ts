@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { timestamp } from '../lib/clock.ts';
 import type { LoadBalancerGraph } from '../model/graph.ts';
+import type { ProvisioningStatus } from '../model/status.ts';
 import { fenced, type Lease } from './lease.ts';
 import type { Db, PassRow, Trx } from './schema.ts';
 
@@ -27,15 +28,7 @@ export async function settleDone(
   const { id, generation } = graph.load_balancer;
   return fenced(db, lease, async trx => {
     await removeDeletedChildren(trx, graph);
-    for (const table of CHILD_TABLES) {
-      await trx
-        .updateTable(table as 'listener')
-        .set({ provisioning_status: 'ACTIVE', updated_at: timestamp(nowMs) })
-        .where('loadbalancer_id', '=', id)
-        .where('generation', '<=', generation)
-        .where('provisioning_status', 'in', ['PENDING_CREATE', 'PENDING_UPDATE', 'ERROR'])
-        .execute();
-    }
+    await setChildren(trx, graph, ['PENDING_CREATE', 'PENDING_UPDATE', 'ERROR'], 'ACTIVE', nowMs);
     await settleMonitorOperatingStatus(trx, id, generation);
     // A pending deletion is never overwritten: the user asked for it while this pass was under way.
     await trx
@@ -124,15 +117,7 @@ export async function settleFailed(
       .where('id', '=', id)
       .execute();
     if (failure.show) {
-      for (const table of CHILD_TABLES) {
-        await trx
-          .updateTable(table as 'listener')
-          .set({ provisioning_status: 'ERROR', updated_at: timestamp(nowMs) })
-          .where('loadbalancer_id', '=', id)
-          .where('generation', '<=', generation)
-          .where('provisioning_status', 'in', ['PENDING_CREATE', 'PENDING_UPDATE'])
-          .execute();
-      }
+      await setChildren(trx, graph, ['PENDING_CREATE', 'PENDING_UPDATE'], 'ERROR', nowMs);
       await trx
         .updateTable('load_balancer')
         .set({ provisioning_status: 'ERROR', updated_at: timestamp(nowMs) })
@@ -169,6 +154,25 @@ export async function settleWaiting(
     await endLease(trx, lease, { retry_at_ms: waiting.retryAtMs });
     await insertPass(trx, graph, record, 'waiting', waiting.reason);
   });
+}
+
+/** Children that the pass has read: what was written since is left alone. */
+async function setChildren(
+  trx: Trx,
+  graph: LoadBalancerGraph,
+  from: ProvisioningStatus[],
+  provisioning_status: ProvisioningStatus,
+  nowMs: number,
+): Promise<void> {
+  for (const table of CHILD_TABLES) {
+    await trx
+      .updateTable(table as 'listener')
+      .set({ provisioning_status, updated_at: timestamp(nowMs) })
+      .where('loadbalancer_id', '=', graph.load_balancer.id)
+      .where('generation', '<=', graph.load_balancer.generation)
+      .where('provisioning_status', 'in', from)
+      .execute();
+  }
 }
 
 async function endLease(

@@ -4,6 +4,7 @@ import type { HealthMonitor } from './health-monitor.ts';
 import type { Listener } from './listener.ts';
 import type { LoadBalancer } from './load-balancer.ts';
 import type { Member, Pool } from './pool.ts';
+import { isMarked } from './status.ts';
 
 /** Flat lists; children point to their parents by id. Rows in `PENDING_DELETE` are in it, deleted ones are not. */
 export interface LoadBalancerGraph {
@@ -13,4 +14,14 @@ export interface LoadBalancerGraph {
   members: Member[];
   health_monitors: HealthMonitor[];
   amphorae: Amphora[];
+}
+
+/**
+ * The definition of work: something was accepted after what was last settled, or an amphora is marked.
+ * `db/lease.ts` says the same in SQL; a test holds the two against each other.
+ */
+export function owesWork(graph: Pick<LoadBalancerGraph, 'load_balancer' | 'amphorae'>): boolean {
+  const { load_balancer: lb, amphorae } = graph;
+  if (lb.provisioning_status === 'DELETED') return false;
+  return lb.generation > lb.settled_generation || amphorae.some(a => isMarked(a.status));
 }

@@ -8,7 +8,7 @@ import type { Clock } from '../lib/clock.ts';
 import { errorChain } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { LoadBalancerGraph } from '../model/graph.ts';
-import { owesWork } from '../model/status.ts';
+import { owesWork } from '../model/graph.ts';
 import type { PassResult, Provider } from '../providers/provider.ts';
 import { Trace } from '../providers/trace.ts';
 import { planRetry } from './retry.ts';

@@ -11,6 +11,7 @@ import { awaitCondition } from '../wait.ts';
 import { listServers, parseDocument } from './document.ts';
 import { peerName } from './peer-name.ts';
 import { planChange, type RuntimeCommand } from './plan.ts';
+import { ensureQuickStart } from './quick-start.ts';
 import { keepCheckResults } from './servers-state.ts';
 import { ask } from './socket.ts';
 
@@ -21,10 +22,8 @@ const MASTER_TIMEOUT_MS = 1_000;
 export interface HaproxyOptions {
   config: AgentConfig;
   log: Log;
-  /** Its counters are about to be lost. */
-  beforeReset(loadBalancerId: string): Promise<void>;
-  /** They count from zero again. */
-  afterReset(loadBalancerId: string): void;
+  /** Runs the work, after which haproxy counts from zero; what it counted before must be read first, and nothing in between. */
+  aroundReset(loadBalancerId: string, work: () => Promise<void>): Promise<void>;
 }
 
 /** How a change reached haproxy. */
@@ -33,6 +32,7 @@ export type Applied = 'started' | 'reloaded' | 'runtime' | 'nothing';
 /** Callers see to it that only one change happens at a time. */
 export class Haproxy {
   readonly #options: HaproxyOptions;
+  #quickStart: Promise<string[]> | undefined;
 
   constructor(options: HaproxyOptions) {
     this.#options = options;
@@ -50,7 +50,9 @@ export class Haproxy {
   async check(amphoraId: string, file: string): Promise<void> {
     const { haproxyCommand, paths } = this.#options.config;
     const args = ['-c', '-L', peerName(amphoraId), '-f', file, '-f', paths.userGroup];
-    await run(haproxyCommand, args, { timeoutMs: CHECK_TIMEOUT_MS });
+    await run(haproxyCommand, [...args, ...(await this.#ensureQuickStart())], {
+      timeoutMs: CHECK_TIMEOUT_MS,
+    });
   }
 
   /** Makes haproxy run what its file says, by the gentlest way there is; starts it when it does not run. */
@@ -102,18 +104,21 @@ export class Haproxy {
     const haproxy = [
       ...[config.haproxyCommand, '-W', '-D'],
       ...['-f', files.config, '-f', config.paths.userGroup, '-f', files.extra],
+      ...(await this.#ensureQuickStart()),
       ...['-p', files.pid, '-L', peerName(config.amphoraId), '-S', `${files.masterSocket},mode,600`],
     ];
-    try {
+    const spawn = async () => {
       await run('ip', ['netns', 'exec', INNER_NAMESPACE, ...haproxy], { timeoutMs: START_TIMEOUT_MS });
       const master = this.#findMaster(loadBalancerId);
       if (master === undefined) throw new Error('haproxy ended');
       await this.#awaitWorker(files, { master });
+    };
+    try {
+      await this.#options.aroundReset(loadBalancerId, spawn);
     } catch (cause) {
       throw new Error(`Cannot start haproxy of load balancer ${loadBalancerId}`, { cause });
     }
     writeWhole(files.applied, wanted, 0o600);
-    this.#options.afterReset(loadBalancerId);
     log.info({ load_balancer_id: loadBalancerId }, 'haproxy started');
   }
 
@@ -151,6 +156,12 @@ export class Haproxy {
     }
   }
 
+  #ensureQuickStart(): Promise<string[]> {
+    const { haproxyCommand, paths } = this.#options.config;
+    this.#quickStart ??= ensureQuickStart(haproxyCommand, paths.base);
+    return this.#quickStart;
+  }
+
   #findMaster(loadBalancerId: string): number | undefined {
     const files = this.files(loadBalancerId);
     return findDaemon(files.pid, files.config);
@@ -166,19 +177,20 @@ export class Haproxy {
   async #reload(loadBalancerId: string, master: number): Promise<void> {
     const files = this.files(loadBalancerId);
     writeWhole(files.extra, renderExtra(files), 0o600);
-    try {
+    const signal = async () => {
       const [worker, reloads] = await Promise.all([
         this.#findWorker(files),
         findReloads(files),
         this.#saveServersState(files),
-        this.#options.beforeReset(loadBalancerId),
       ]);
       signalProcess(master, 'SIGUSR2');
       await this.#awaitWorker(files, { master, worker, reloads: reloads?.total });
+    };
+    try {
+      await this.#options.aroundReset(loadBalancerId, signal);
     } catch (cause) {
       throw new Error(`Cannot reload haproxy of load balancer ${loadBalancerId}`, { cause });
     }
-    this.#options.afterReset(loadBalancerId);
   }
 
   /** Waits until another worker than the one before answers; ends early when the master gave the reload up or is gone. */
