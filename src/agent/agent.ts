@@ -77,10 +77,14 @@ export class Agent {
   /** Resolves when requests are answered; what has to be restored is done before the first change. */
   async start(agentProgram: string): Promise<void> {
     void this.#lane.run(() => this.#restore(agentProgram));
-    await new Promise<void>((listening, fail) => {
-      this.#server.once('error', fail);
-      this.#server.listen({ host: this.#config.bindHost, port: this.#config.bindPort }, listening);
-    });
+    try {
+      await this.#listen(this.#config.bindHost);
+    } catch (error) {
+      // A kernel without IPv6 has no address that means both.
+      const noIpv6 = ['EAFNOSUPPORT', 'EADDRNOTAVAIL'].includes((error as NodeJS.ErrnoException).code ?? '');
+      if (!noIpv6 || this.#config.bindHost !== '::') throw error;
+      await this.#listen('0.0.0.0');
+    }
     this.#log.info({ port: this.#config.bindPort }, 'listening');
     this.#watchSoon(0);
   }
@@ -92,6 +96,16 @@ export class Agent {
     this.#server.closeAllConnections();
     await new Promise(closed => this.#server.close(closed));
     this.#sender.close();
+  }
+
+  #listen(host: string): Promise<void> {
+    return new Promise((listening, fail) => {
+      this.#server.once('error', fail);
+      this.#server.listen({ host, port: this.#config.bindPort }, () => {
+        this.#server.off('error', fail);
+        listening();
+      });
+    });
   }
 
   async #restore(agentProgram: string): Promise<void> {

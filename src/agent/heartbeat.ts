@@ -69,7 +69,7 @@ export class HeartbeatSender {
       this.#counters.remember(totals);
     } catch (error) {
       // What was counted goes with the next one.
-      this.#log.debug({ destination: destination.host, reason: errorChain(error) }, 'heartbeat not sent');
+      this.#log.warn({ destination: destination.host, reason: errorChain(error) }, 'heartbeat not sent');
     }
   }
 

@@ -1,5 +1,6 @@
 /** The only place that knows which HTTP status an error has and what its body looks like. */
 import type { FastifyError } from 'fastify';
+import { findStorageFault } from '../db/failures.ts';
 import { Fault, type FaultKind } from '../lib/errors.ts';
 
 export const STATUS_OF: Readonly<Record<FaultKind, number>> = {
@@ -33,7 +34,7 @@ export function toFault(error: unknown): Fault | undefined {
   if (known) return new Fault(known[0], known[1], { cause: error });
   if (code?.startsWith('FST_ERR_') && statusCode !== undefined && statusCode < 500)
     return new Fault('invalid', message, { cause: error });
-  return undefined;
+  return findStorageFault(error);
 }
 
 export interface Answer {

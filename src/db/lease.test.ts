@@ -14,6 +14,7 @@ test('takeLease() gives the lease to one worker until its time is over, with a h
   const first = await takeLease(db, id, 'one', 1000, 500);
   expect(first).toBeDefined();
   expect(await takeLease(db, id, 'two', 1499, 500)).toBeUndefined();
+  expect((await takeLease(db, id, 'one', 1000, 500))!.fence).toBeGreaterThan(first!.fence);
   const second = await takeLease(db, id, 'two', 1500, 500);
   expect(second!.fence).toBeGreaterThan(first!.fence);
   expect(await renewLease(db, first!, 1500, 500)).toBe(false);

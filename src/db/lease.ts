@@ -18,7 +18,10 @@ export class LeaseLost extends Error {
   }
 }
 
-/** Takes the lease when nobody holds it or the holder's time is over; undefined when somebody works on it. */
+/**
+ * Takes the lease when nobody holds it or the holder's time is over; undefined when somebody works on it. An owner that
+ * asks again gets it at once: it runs one pass at a time, so the one before is over without having given it back.
+ */
 export async function takeLease(
   db: Db,
   loadBalancerId: string,
@@ -31,7 +34,9 @@ export async function takeLease(
       .updateTable('lease')
       .set({ owner, expires_at_ms: nowMs + ttlMs, fence: sql<number>`fence + 1` })
       .where('loadbalancer_id', '=', loadBalancerId)
-      .where(eb => eb.or([eb('owner', 'is', null), eb('expires_at_ms', '<=', nowMs)]))
+      .where(eb =>
+        eb.or([eb('owner', 'is', null), eb('owner', '=', owner), eb('expires_at_ms', '<=', nowMs)]),
+      )
       .executeTakeFirstOrThrow();
     if (Number(taken.numUpdatedRows) === 0) return undefined;
     const row = await trx

@@ -71,6 +71,8 @@ function prepare(sqlite: DatabaseSync, sql: string): SqliteStatement {
     reader: columns.length > 0,
     all: parameters => statement.all(...(parameters as never[])).map(toRow),
     run: parameters => {
+      // A full disk ends the transaction by itself; the error to tell is that one, not that nothing is left to undo.
+      if (sql === 'rollback' && !sqlite.isTransaction) return { changes: 0, lastInsertRowid: 0 };
       const { changes, lastInsertRowid } = statement.run(...(parameters as never[]));
       return { changes: Number(changes), lastInsertRowid };
     },

@@ -50,6 +50,8 @@ export async function runPass(parts: PassParts, id: string, stop: AbortSignal): 
       if (stop.aborted) await returnLease(db, lease).catch(() => undefined); // Else it runs out by itself.
       return { kind: 'lost' };
     }
+    // What failed here is the database itself; if it lets us, the next try need not wait for the lease to run out.
+    await returnLease(db, lease).catch(() => undefined);
     throw error;
   } finally {
     keeper.end();

@@ -68,7 +68,8 @@ export class Worker {
     try {
       outcome = await runPass(this.#parts, id, this.#stop.signal);
     } catch (error) {
-      // The database failed us: the row still says that work is owed, so the sweep brings it back.
+      // The database failed us, perhaps before the lease was given back: our own lease is no obstacle to us.
+      outcome = { kind: 'again', afterMs: this.#parts.sweepIntervalMs };
       this.#parts.log.error({ load_balancer_id: id, reason: errorChain(error) }, 'pass could not be settled');
     }
     this.#running.delete(id);

@@ -237,6 +237,20 @@ describe.skipIf(hostTestsObstacle !== undefined)(
       expect(worker()).toBe(before);
     });
 
+    test('adds servers at run time with every option that the plan lets through', async () => {
+      const before = worker();
+      const options = [
+        'send-proxy',
+        'send-proxy-v2 backup',
+        'check inter 1s fall 2 rise 2 addr 10.66.0.1 port 8002',
+      ];
+      const added = options.map((each, i) => `server option-${i} 10.66.0.1:8001 weight 0 ${each}`);
+      await apply(config([member(8003), member(8001), ...added]));
+      expect(askAdmin('show servers state').match(/option-\d/g)).toHaveLength(options.length);
+      await apply(config([member(8003), member(8001)]));
+      expect(worker()).toBe(before);
+    });
+
     test('reloads under load where it must, with no failed request, and the servers are as the file says', async () => {
       const before = worker();
       const load = await amphora.load(URL);
@@ -289,6 +303,8 @@ describe.skipIf(hostTestsObstacle !== undefined)(
 
     test('shows its new certificate to the next connection', async () => {
       const before = await amphora.shownSerial();
+      expect((await call('PUT', '/1.0/certificate', 'no certificate')).status).toBe(400);
+      expect(await amphora.shownSerial()).toBe(before);
       expect((await call('PUT', '/1.0/certificate', await amphora.serverPem())).status).toBe(202);
       expect(await amphora.shownSerial()).not.toBe(before);
     });

@@ -66,7 +66,9 @@ async function expectFinished({ api }: SystemProcess, accepted: Accepted): Promi
     expect(await api.show(path)).toMatchObject({ provisioning_status: 'ACTIVE' });
   }
   if (member) expect((await ask(`http://${vip_address}/r/0`)).body).toBe('a /r/0');
-  else if (listener) expect((await ask(`http://${vip_address}/r/0`)).status).toBe(503);
+  // A member whose answer never arrived may be there.
+  else if (listener)
+    expect(pool ? [200, 503] : [503]).toContain((await ask(`http://${vip_address}/r/0`)).status);
 }
 
 test.skipIf(trafficObstacle)(
@@ -83,7 +85,8 @@ test.skipIf(trafficObstacle)(
     const reached = { nothing: 0, lb: 0, listener: 0, pool: 0, member: 0 };
     for (let round = 0; round < KILLS; round++) {
       const accepted: Accepted = {};
-      const killAfterMs = random() * LONGEST_MS;
+      // The requests themselves are over soon: early moments are tried more often than late ones.
+      const killAfterMs = random() ** 2 * LONGEST_MS;
       // The one before is deleted while this one is created, so that both may be hit.
       const deleted = survives(async () => {
         if (last.lb) await api.remove(`loadbalancers/${last.lb.id}?cascade=true`);
@@ -106,7 +109,9 @@ test.skipIf(trafficObstacle)(
       if (last.lb) await api.gone(last.lb.id);
       await expectFinished(system, accepted).catch(cause => {
         const { id } = accepted.lb!;
-        throw new Error(`round ${round}, killed after ${killAfterMs.toFixed(0)} ms, load balancer ${id}`, { cause });
+        throw new Error(`round ${round}, killed after ${killAfterMs.toFixed(0)} ms, load balancer ${id}`, {
+          cause,
+        });
       });
       last = accepted;
     }
@@ -121,7 +126,7 @@ test.skipIf(trafficObstacle)(
     expect(rows).toEqual(emptyRows);
     console.log(`${KILLS} kills; the last thing accepted before each was: ${JSON.stringify(reached)}`);
   },
-  180_000,
+  60_000 + KILLS * 6000,
 );
 
 const isLeaving = (lb: Resource): boolean => lb.provisioning_status === 'PENDING_DELETE';

@@ -1,8 +1,10 @@
 /** The scripts by which keepalived decides whether this amphora may hold the VIP. Source: contract amphora-agent.md 5.5. */
 import { chmodSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Paths } from '../config.ts';
-import { removeFile, writeWhole } from '../files.ts';
+import { haproxyFiles, type Paths } from '../config.ts';
+import { listLoadBalancers } from '../facts.ts';
+import { findText, removeFile, writeWhole } from '../files.ts';
+import { findStatsSocket } from '../haproxy/config-text.ts';
 import { ask } from '../haproxy/socket.ts';
 
 export function checkScriptPath(paths: Paths): string {
@@ -28,9 +30,12 @@ export function renderHaproxyCheck(sockets: readonly string[], servesUdp: boolea
   return servesUdp ? undefined : 'exit 1\n';
 }
 
-export function writeHaproxyCheck(paths: Paths, sockets: readonly string[], servesUdp = false): void {
+/** Writes the script anew for the load balancers that are here, but for one that is about to be stopped. */
+export function updateHaproxyCheck(paths: Paths, without?: string): void {
   const path = join(paths.vrrp, 'check_scripts', 'haproxy_check_script.sh');
-  const text = renderHaproxyCheck(sockets, servesUdp);
+  const ids = listLoadBalancers(paths).filter(id => id !== without);
+  const sockets = ids.flatMap(id => findStatsSocket(findText(haproxyFiles(paths, id).config) ?? '') ?? []);
+  const text = renderHaproxyCheck(sockets, false);
   if (text === undefined) removeFile(path);
   else writeWhole(path, text);
 }

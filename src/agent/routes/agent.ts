@@ -1,4 +1,5 @@
 /** Routes about the agent itself. Source: contract amphora-agent.md 3, 4.2 to 4.4 and 8. */
+import { createSecureContext } from 'node:tls';
 import { errorChain } from '../../lib/errors.ts';
 import { AGENT_API_VERSION } from '../../wire/agent-api.ts';
 import { decodeAgentConfig } from '../config.ts';
@@ -30,7 +31,13 @@ export const configure: Route = (parts, request) => {
   return ok(202);
 };
 
+/** One that no TLS server could show is refused, because the agent could not be told to replace it ever after. */
 export const rotateCertificate: Route = (parts, request) => {
+  try {
+    createSecureContext({ cert: request.body, key: request.body });
+  } catch (cause) {
+    throw new Refusal(400, { message: 'Invalid certificate', details: errorChain(cause) }, { cause });
+  }
   writeWhole(parts.config.paths.serverCertificate, request.body, 0o600);
   parts.rereadCertificate();
   return ok(202);

@@ -2,11 +2,10 @@
 import { existsSync, renameSync } from 'node:fs';
 import { CommandError } from '../../lib/command.ts';
 import { errorChain } from '../../lib/errors.ts';
-import { listLoadBalancers } from '../facts.ts';
 import { findBytes, findText, removeFile, writeWhole } from '../files.ts';
 import { findStatsSocket, listBindAddresses, withoutGroup } from '../haproxy/config-text.ts';
 import type { Applied } from '../haproxy/process.ts';
-import { checkScriptPath, writeHaproxyCheck } from '../keepalived/check-script.ts';
+import { checkScriptPath, updateHaproxyCheck } from '../keepalived/check-script.ts';
 import type { AgentParts } from '../parts.ts';
 import { md5, ok, Refusal, type Reply } from '../reply.ts';
 import { idOf } from './params.ts';
@@ -56,7 +55,7 @@ export const act: Route = async (parts, request) => {
   if (!existsSync(parts.haproxy.files(id).config)) throw loadBalancerNotFound(id);
   try {
     if (parts.config.topology === 'ACTIVE_STANDBY') {
-      writeCheck(parts, action === 'stop' ? id : undefined);
+      updateHaproxyCheck(parts.config.paths, action === 'stop' ? id : undefined);
     }
     if (action === 'stop') await parts.haproxy.stop(id);
     else if (action === 'start') await parts.haproxy.start(id);
@@ -101,12 +100,6 @@ async function advertise({ haproxy, interfaces, log }: AgentParts, id: string): 
   }
 }
 
-export function writeCheck({ config, haproxy }: AgentParts, without: string | undefined): void {
-  const ids = listLoadBalancers(config.paths).filter(id => id !== without);
-  const sockets = ids.flatMap(id => findStatsSocket(findText(haproxy.files(id).config) ?? '') ?? []);
-  writeHaproxyCheck(config.paths, sockets);
-}
-
 export const remove: Route = async (parts, request) => {
   const id = idOf(request, 'lb');
   const files = parts.haproxy.files(id);
@@ -119,7 +112,7 @@ export const remove: Route = async (parts, request) => {
   }
   const socket = findStatsSocket(config ?? '');
   if (socket !== undefined) removeFile(socket);
-  if (existsSync(checkScriptPath(parts.config.paths))) writeCheck(parts, id);
+  if (existsSync(checkScriptPath(parts.config.paths))) updateHaproxyCheck(parts.config.paths, id);
   await parts.haproxy.remove(id);
   parts.noteChange();
   return ok(200);

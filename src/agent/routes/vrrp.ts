@@ -1,14 +1,13 @@
 /** Routes for keepalived. Source: contract amphora-agent.md 3 and 5.6. */
 import { errorChain } from '../../lib/errors.ts';
 import { writeWhole } from '../files.ts';
-import { ensureCheckScript } from '../keepalived/check-script.ts';
+import { ensureCheckScript, updateHaproxyCheck } from '../keepalived/check-script.ts';
 import { md5, ok, Refusal } from '../reply.ts';
-import { writeCheck } from './haproxy.ts';
 import type { Route } from './table.ts';
 
 export const upload: Route = (parts, request) => {
   ensureCheckScript(parts.config.paths);
-  writeCheck(parts, undefined);
+  updateHaproxyCheck(parts.config.paths);
   writeWhole(parts.keepalived.configFile, request.body);
   return { ...ok(200), etag: md5(request.body) };
 };

@@ -1,7 +1,7 @@
 /** Instances as namespaces of this host: own network, mounts, processes and root, with a real agent inside. */
 import { randomUUID } from 'node:crypto';
 import { join, resolve } from 'node:path';
-import { Fault } from '../../lib/errors.ts';
+import { errorChain, Fault } from '../../lib/errors.ts';
 import { deleteNamespace, runIpBatch } from '../../lib/ip.ts';
 import { type Log, silentLog } from '../../lib/log.ts';
 import type { BridgeNetwork } from '../network/bridge.ts';
@@ -114,10 +114,15 @@ export class NamespaceCompute implements Compute {
   /** Starts every complete instance that does not run, with its root and ports as they were: the host was restarted. */
   async restore(): Promise<void> {
     for (const name of await this.listInstances()) {
-      const record = findRecord(this.#directory(name));
-      if (!record || findInit(this.#directory(name))) continue;
-      this.#log.info({ instance: name }, 'starting an instance that does not run');
-      await this.#start(record);
+      try {
+        const record = findRecord(this.#directory(name));
+        if (!record || findInit(this.#directory(name))) continue;
+        this.#log.info({ instance: name }, 'starting an instance that does not run');
+        await this.#start(record);
+      } catch (error) {
+        // Its deletion was cut off half-way and goes on, or its silence gets it replaced: no reason to keep all others waiting.
+        this.#log.warn({ instance: name, reason: errorChain(error) }, 'the instance cannot be started');
+      }
     }
   }
 
