@@ -6,7 +6,7 @@ import { decodeAgentConfig } from '../config.ts';
 import { getDetails, getInfo, listListeners } from '../facts.ts';
 import { writeWhole } from '../files.ts';
 import { ok, Refusal } from '../reply.ts';
-import type { Route } from './table.ts';
+import type { Route } from './route.ts';
 
 export const discover: Route = () => ({ status: 200, body: { api_version: AGENT_API_VERSION } });
 

@@ -5,7 +5,7 @@ import { findBytes, removeFile, writeWhole } from '../files.ts';
 import type { AgentParts } from '../parts.ts';
 import { md5, ok, Refusal } from '../reply.ts';
 import { idOf } from './params.ts';
-import type { AgentRequest, Route } from './table.ts';
+import type { AgentRequest, Route } from './route.ts';
 
 /** A file of the same name may hold something else now, which haproxy only sees when it reads it again. */
 export const upload: Route = (parts, request) => {

@@ -9,7 +9,7 @@ import { checkScriptPath, updateHaproxyCheck } from '../keepalived/check-script.
 import type { AgentParts } from '../parts.ts';
 import { md5, ok, Refusal, type Reply } from '../reply.ts';
 import { idOf } from './params.ts';
-import type { Route } from './table.ts';
+import type { Route } from './route.ts';
 
 /** Stores what haproxy accepts; it runs with it from the next start or reload on. */
 export const upload: Route = async (parts, request): Promise<Reply> => {

@@ -4,7 +4,7 @@ import { decodeRules, loadRules, writeRules } from '../network/firewall.ts';
 import type { AgentParts } from '../parts.ts';
 import { httpError, ok, Refusal } from '../reply.ts';
 import { jsonOf } from './params.ts';
-import type { AgentRequest, Route } from './table.ts';
+import type { AgentRequest, Route } from './route.ts';
 
 export const show: Route = async (parts, request) => ({
   status: 200,

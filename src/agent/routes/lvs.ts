@@ -1,7 +1,7 @@
 /** Routes for UDP and SCTP listeners, which the kernel balances. Source: contract amphora-agent.md 3 and 5.7. */
 import { httpError, Refusal } from '../reply.ts';
 import { idOf } from './params.ts';
-import type { Route } from './table.ts';
+import type { Route } from './route.ts';
 
 /** Refused, so that no controller takes a listener for served that is not. */
 export const upload: Route = () => {

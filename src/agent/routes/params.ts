@@ -1,7 +1,7 @@
 /** Reads what requests carry: ids that become file names, and JSON bodies. */
 
 import { httpError } from '../reply.ts';
-import type { AgentRequest } from './table.ts';
+import type { AgentRequest } from './route.ts';
 
 /** An id out of a path becomes a file name: nothing but what ids are made of may pass. */
 export function idOf(request: AgentRequest, name: string): string {

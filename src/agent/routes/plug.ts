@@ -8,7 +8,7 @@ import { buildPortFile, buildVipFile, type InterfaceFile } from '../network/inte
 import type { AgentParts } from '../parts.ts';
 import { httpError, ok, Refusal } from '../reply.ts';
 import { objectOf } from './params.ts';
-import type { Route } from './table.ts';
+import type { Route } from './route.ts';
 
 /** Always this name. */
 const VIP_INTERFACE = 'eth1';

@@ -7,7 +7,8 @@ import * as interfaces from './interfaces.ts';
 import * as lvs from './lvs.ts';
 import * as plug from './plug.ts';
 import { freeName } from './plug.ts';
-import { findRoute, type Route } from './table.ts';
+import type { Route } from './route.ts';
+import { findRoute } from './table.ts';
 import * as vrrp from './vrrp.ts';
 
 const refusalOf = (work: () => unknown): Refusal => {

@@ -1,21 +1,14 @@
 /** All routes of the agent API. Source: contract amphora-agent.md 3. */
 import { AGENT_API_VERSION } from '../../wire/agent-api.ts';
-import type { AgentParts } from '../parts.ts';
-import { httpError, type Reply } from '../reply.ts';
+import { httpError } from '../reply.ts';
 import * as agent from './agent.ts';
 import * as certificates from './certificates.ts';
 import * as haproxy from './haproxy.ts';
 import * as interfaces from './interfaces.ts';
 import * as lvs from './lvs.ts';
 import * as plug from './plug.ts';
+import type { Route } from './route.ts';
 import * as vrrp from './vrrp.ts';
-
-export interface AgentRequest {
-  params: Record<string, string>;
-  body: Buffer;
-}
-
-export type Route = (parts: AgentParts, request: AgentRequest) => Reply | Promise<Reply>;
 
 /** Changes wait for one another; what only looks does not. */
 export interface RouteEntry {

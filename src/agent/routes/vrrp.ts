@@ -3,7 +3,7 @@ import { errorChain } from '../../lib/errors.ts';
 import { writeWhole } from '../files.ts';
 import { ensureCheckScript, updateHaproxyCheck } from '../keepalived/check-script.ts';
 import { md5, ok, Refusal } from '../reply.ts';
-import type { Route } from './table.ts';
+import type { Route } from './route.ts';
 
 export const upload: Route = (parts, request) => {
   ensureCheckScript(parts.config.paths);

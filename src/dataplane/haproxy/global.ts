@@ -1,7 +1,8 @@
 /** The sections `global`, `defaults` and `peers`. */
 import type { LoadBalancerGraph } from '../../model/graph.ts';
+import { peerName } from '../../model/peer-name.ts';
 import { connectionLimit, hasRelease, MOST_CONNECTIONS, type RenderContext } from './context.ts';
-import { peerName, peersName } from './names.ts';
+import { peersName } from './names.ts';
 import { address, type Line, line, number, type Word, word, words } from './quote.ts';
 import { inOrder, type ServedListener } from './served.ts';
 

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildGraph, type GraphSketch } from '../../model/graph.fixture.ts';
+import { peerName } from '../../model/peer-name.ts';
 import { DEFAULT_HAPROXY_SETTINGS, type HaproxySettings, type RenderContext } from './context.ts';
 import { checkConfig, isHaproxyInstalled } from './haproxy-check.fixture.ts';
-import { peerName } from './names.ts';
 import { renderHaproxyConfig } from './render.ts';
 
 const TESTDATA = join(import.meta.dirname, 'testdata');
@@ -128,13 +128,4 @@ describe('what cannot be rendered says so', () => {
     const health_monitors = [{ id: 'h', pool_id: 'p', expected_codes: '200)|(.*' }];
     expect(() => render({ ...sketch, health_monitors })).toThrow(/health monitor h: expected_codes/);
   });
-});
-
-// The vectors of contract amphora-agent.md 5.2.
-test.each([
-  ['01742827-7aa1-4e2c-b2d9-6d4f1f200c79', '2mTmbcymLVU8UF0_AOgz9Oa3JUg'],
-  ['00000000-0000-0000-0000-000000000000', 'tgLVlK-SsLMn4HoG82ymp_QlRtA'],
-  ['00000000-0000-4000-8000-000000000009', 'xmPZnYggPmh74TtL9zsmMW6DYhA'],
-])('the peer name of %s is %s', (id, name) => {
-  expect(peerName(id)).toBe(name);
 });
