@@ -3,7 +3,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { CommandError, run } from '../../lib/command.ts';
 import { errorChain } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
-import { peerName } from '../../model/peer-name.ts';
+import { peerName } from '../../lib/peer-name.ts';
 import { type AgentConfig, type HaproxyFiles, haproxyFiles } from '../config.ts';
 import { findText, removeFile, writeWhole } from '../files.ts';
 import { INNER_NAMESPACE } from '../network/namespace.ts';

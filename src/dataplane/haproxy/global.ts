@@ -1,6 +1,7 @@
 /** The sections `global`, `defaults` and `peers`. */
+
+import { peerName } from '../../lib/peer-name.ts';
 import type { LoadBalancerGraph } from '../../model/graph.ts';
-import { peerName } from '../../model/peer-name.ts';
 import { connectionLimit, hasRelease, MOST_CONNECTIONS, type RenderContext } from './context.ts';
 import { peersName } from './names.ts';
 import { address, type Line, line, number, type Word, word, words } from './quote.ts';

@@ -2,8 +2,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { peerName } from '../../lib/peer-name.ts';
 import { buildGraph, type GraphSketch } from '../../model/graph.fixture.ts';
-import { peerName } from '../../model/peer-name.ts';
 import { DEFAULT_HAPROXY_SETTINGS, type HaproxySettings, type RenderContext } from './context.ts';
 import { checkConfig, isHaproxyInstalled } from './haproxy-check.fixture.ts';
 import { renderHaproxyConfig } from './render.ts';
