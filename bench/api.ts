@@ -8,6 +8,13 @@ import { nowMs } from './bench-types.ts';
 
 export type Json = Record<string, unknown> & { id: string };
 
+export interface StatusNode {
+  provisioning_status: string;
+  operating_status: string;
+  listeners?: StatusNode[];
+  pools?: StatusNode[];
+}
+
 const REQUEST_LIMIT_MS = 30_000;
 
 export class Api {
@@ -70,6 +77,11 @@ export class Api {
 
   async findLoadBalancer(id: string): Promise<Json | undefined> {
     return (await this.send('GET', `v2/lbaas/loadbalancers/${id}`)) as Json | undefined;
+  }
+
+  async getStatusTree(id: string): Promise<StatusNode> {
+    const statuses = await this.send('GET', `v2/lbaas/loadbalancers/${id}/status`);
+    return (statuses as { loadbalancer: StatusNode }).loadbalancer;
   }
 
   /** Polls until the load balancer is ACTIVE; returns the moment the answer came that said so. */

@@ -85,14 +85,14 @@ async function observe({ signal }: Context, system: BenchSystem, member: MemberS
   const id = tree.loadBalancerId;
   const [answeredMs] = await Promise.all([
     answer!,
-    api.when(`load balancer ${id} to be ACTIVE and ONLINE`, API_POLL_MS, async () => {
-      const lb = await api.findLoadBalancer(id);
-      if (lb?.provisioning_status === 'ERROR')
-        throw new Error(`Load balancer ${id} is ERROR: ${lb.error_reason}`);
-      const isActive = lb?.provisioning_status === 'ACTIVE';
-      const isOnline = lb?.operating_status === 'ONLINE';
+    api.when(`load balancer ${id} to be ACTIVE and all of it ONLINE`, API_POLL_MS, async () => {
+      const root = await api.getStatusTree(id);
+      if (root.provisioning_status === 'ERROR') throw new Error(`Load balancer ${id} is ERROR`);
+      const isActive = root.provisioning_status === 'ACTIVE';
+      const parts = [root, ...(root.listeners ?? []), ...(root.listeners?.[0]?.pools ?? [])];
+      const isOnline = parts.length === 3 && parts.every(part => part.operating_status === 'ONLINE');
       if (isActive) note('ACTIVE for the client');
-      if (isOnline) note('ONLINE for the client');
+      if (isOnline) note('load balancer, listener and pool ONLINE for the client');
       return isActive && isOnline;
     }),
   ]);

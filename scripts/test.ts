@@ -1,12 +1,15 @@
 /** `npm test`: type check, lint and format, then all tests; nothing stops at the first failure, so one run shows all. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TALLY_FILE } from '../test/reporter.ts';
 import { addTallies, type Tally, tallyLines } from '../test/tally.ts';
 
 const TIME_LIMIT_MS = 30 * 60_000;
+/** For a runner that has reported and should end by itself; vitest waits 10 s for its workers. */
+const GRACE_MS = 30_000;
+const DRAIN_MS = 1000;
 const root = join(import.meta.dirname, '..');
 const directory = mkdtempSync(join(tmpdir(), 'ottavia-test-'));
 /** Colours for people only; what reads a pipe gets plain text. */
@@ -25,14 +28,23 @@ interface Outcome {
   output: string;
 }
 
-/** Runs a program of node_modules/.bin; `live` passes its output on while it runs. */
-function run(program: string, args: string[], env: NodeJS.ProcessEnv = {}, live = false): Promise<Outcome> {
+interface RunOptions {
+  env?: NodeJS.ProcessEnv;
+  /** Passes the output on while it runs, instead of returning it. */
+  live?: boolean;
+  /** Says that the program has done its work: it is given a while to end, and then ended. */
+  isDone?: () => boolean;
+}
+
+/** Runs a program of node_modules/.bin. */
+function run(program: string, args: string[], { env, live, isDone }: RunOptions = {}): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [join(root, 'node_modules/.bin', program), ...args], {
       cwd: root,
       env: { ...process.env, ...COLOURS, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: TIME_LIMIT_MS,
+      killSignal: 'SIGKILL',
     });
     running.add(child);
     let output = '';
@@ -42,10 +54,27 @@ function run(program: string, args: string[], env: NodeJS.ProcessEnv = {}, live 
     };
     child.stdout.setEncoding('utf8').on('data', take);
     child.stderr.setEncoding('utf8').on('data', take);
+    let doneSince: number | undefined;
+    const watch = setInterval(() => {
+      if (!isDone?.()) return;
+      doneSince ??= performance.now();
+      if (performance.now() - doneSince > GRACE_MS) child.kill('SIGKILL');
+    }, 1000);
     child.once('error', reject);
-    child.once('close', code => {
+    child.once('exit', code => {
+      clearInterval(watch);
       running.delete(child);
-      resolve({ code, output });
+      // What a test left running may hold the pipe for ever: what is in it now is taken, and no more.
+      const finish = () => {
+        child.stdout.destroy();
+        child.stderr.destroy();
+        resolve({ code, output });
+      };
+      const limit = setTimeout(finish, DRAIN_MS);
+      child.once('close', () => {
+        clearTimeout(limit);
+        resolve({ code, output });
+      });
     });
   });
 }
@@ -76,7 +105,11 @@ async function tests(project: string, args: string[], live: boolean): Promise<Ta
     '--reporter',
     './test/reporter.ts',
   ];
-  const { code, output } = await run('vitest', [...options, ...args], { [TALLY_FILE]: file }, live);
+  const { code, output } = await run('vitest', [...options, ...args], {
+    env: { [TALLY_FILE]: file },
+    live,
+    isDone: () => existsSync(file),
+  });
   process.stdout.write(output);
   let tally: Tally;
   try {
@@ -89,8 +122,11 @@ async function tests(project: string, args: string[], live: boolean): Promise<Ta
       skipped: [],
     };
   }
-  if (code !== 0 && tally.failed.length === 0)
+  if (code === null) {
+    tally.failed.push(`the ${project} tests left something running that kept them from ending`);
+  } else if (code !== 0 && tally.failed.length === 0) {
     tally.failed.push(`the ${project} tests ended with code ${code}`);
+  }
   return tally;
 }
 

@@ -8,7 +8,7 @@ import { errorChain } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { type AgentConfig, haproxyFiles, readAgentConfig } from './config.ts';
 import { Counters } from './counters.ts';
-import { listLoadBalancers } from './facts.ts';
+import { getInfo, listLoadBalancers } from './facts.ts';
 import { findText } from './files.ts';
 import { ensureBootFiles } from './haproxy/boot-files.ts';
 import { listFrontends } from './haproxy/config-text.ts';
@@ -77,6 +77,8 @@ export class Agent {
   /** Resolves when requests are answered; what has to be restored is done before the first change. */
   async start(agentProgram: string): Promise<void> {
     void this.#lane.run(() => this.#restore(agentProgram));
+    // The controller's first question, whose answer takes another program its time; an error is for whoever asks.
+    getInfo().catch(() => {});
     try {
       await this.#listen(this.#config.bindHost);
     } catch (error) {
@@ -110,7 +112,8 @@ export class Agent {
 
   async #restore(agentProgram: string): Promise<void> {
     try {
-      ensureBootFiles(this.#config.paths, agentProgram);
+      const { haproxy_version } = await getInfo();
+      ensureBootFiles(this.#config.paths, agentProgram, haproxy_version);
       await this.#interfaces.restore();
     } catch (error) {
       // Requests are answered all the same, so that the controller sees what is wrong.

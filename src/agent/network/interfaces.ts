@@ -100,7 +100,7 @@ export class Interfaces {
     if (isFresh) {
       const changes = diffInterface(file, NOTHING_PRESENT);
       try {
-        await this.#ip([up, ...changes.addresses, ...changes.routes, ...changes.rules]);
+        await this.#ip([up, ...changes.addresses, ...changes.routes.map(replacing), ...changes.rules]);
       } catch (error) {
         // Line by line below, where it is seen which of them cannot be.
         this.#log.debug({ interface: name, reason: errorChain(error) }, 'not all at once');
@@ -179,13 +179,14 @@ export class Interfaces {
 
   /** One at a time when the batch fails, so that one bad route costs only itself. */
   async #attempt(lines: readonly string[]): Promise<void> {
+    const replacements = lines.map(replacing);
     try {
-      await this.#ip(lines);
+      await this.#ip(replacements);
     } catch {
       // Which of them failed is found out, and logged, below.
-      for (const line of lines) {
+      for (const line of replacements) {
         try {
-          await this.#ip([line.replace(/^route add/, 'route replace')]);
+          await this.#ip([line]);
         } catch (error) {
           // As the original has it: an interface without one of its routes is better than none.
           if (!errorChain(error).includes('File exists'))
@@ -219,6 +220,9 @@ export class Interfaces {
     return stdout.trim() === '' ? [] : (JSON.parse(stdout) as T[]);
   }
 }
+
+/** The kernel has made the route to an address's own subnet with the address: the file's takes its place. */
+const replacing = (line: string): string => line.replace(/^route add/, 'route replace');
 
 function readRoute(row: Record<string, unknown>, version: 4 | 6): InterfaceRoute {
   const dst = row.dst === 'default' ? (version === 6 ? '::/0' : '0.0.0.0/0') : String(row.dst);
