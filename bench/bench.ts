@@ -52,9 +52,13 @@ async function main(args: string[]): Promise<number> {
     } catch (error) {
       // The others are measured all the same.
       failures++;
-      process.stderr.write(`${bench.name} failed: ${errorChain(error)}\n`);
+      const isOurs = interrupted.signal.aborted && !(error instanceof SuppressedError);
+      process.stderr.write(
+        `${bench.name} ${isOurs ? 'interrupted; nothing is left' : `failed: ${errorChain(error)}`}\n`,
+      );
     }
   }
+  if (interrupted.signal.aborted) return 130;
   return failures > 0 ? 1 : 0;
 }
 

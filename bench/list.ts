@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { request } from 'undici';
-import { run } from '../src/lib/command.ts';
+import { type CommandError, run } from '../src/lib/command.ts';
 import { type Bench, type Context, nowMs } from './bench-types.ts';
 import { Samples, toFigure } from './figures.ts';
 import { startSystem } from './system.ts';
@@ -91,7 +91,10 @@ function load(tool: string, context: Context, url: string, headers: Headers): Pr
 async function loadWithWrk({ signal }: Context, url: string, headers: Headers): Promise<Load> {
   const named = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
   const options = ['-t1', `-c${CONNECTIONS}`, `-d${ROUND_S}s`, '--latency'];
-  const { stdout } = await run('wrk', [...options, ...named, url], { signal });
+  const { stdout } = await run('wrk', [...options, ...named, url], { signal }).catch(error => {
+    // Its command line holds the token.
+    throw new Error(`wrk failed: ${(error as CommandError).stderr}`);
+  });
   if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`Some lists failed: ${stdout}`);
   const [, median, unit] = /50%\s+([\d.]+)(us|ms|s)/.exec(stdout)!;
   const factor = { us: 0.001, ms: 1, s: 1000 }[unit as 'us' | 'ms' | 's'];

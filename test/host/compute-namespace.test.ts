@@ -233,6 +233,22 @@ if (hostTestsObstacle !== undefined) {
       await system.network.deletePort(port.name);
     });
 
+    test('does not keep others from being restored when its deletion was cut off half-way', async () => {
+      const other = `${name}-other`;
+      await system.compute.ensureInstance(spec());
+      await system.compute.ensureInstance({ ...spec(), name: other });
+      for (const each of [name, other]) {
+        const noted = readFileSync(join(system.dataDir, 'instances', each, 'pid'), 'utf8');
+        process.kill(Number(noted.split(' ')[0]), 'SIGKILL');
+        await vi.waitFor(async () => expect((await system.compute.findInstance(each))?.status).toBe('ERROR'));
+      }
+      await system.network.deletePort(`mgmt-${name}`);
+      await system.open().restore();
+      expect(await system.compute.findInstance(other)).toMatchObject({ status: 'ACTIVE' });
+      expect(await system.compute.findInstance(name)).toMatchObject({ status: 'ERROR' });
+      await system.compute.deleteInstance(other);
+    });
+
     test('fails with the words of its console when it cannot start, and can be deleted', async () => {
       const broken = new NamespaceCompute({
         ...{

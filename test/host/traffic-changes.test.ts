@@ -9,6 +9,12 @@ import { until } from './until.ts';
 const NAMES = ['a', 'b', 'c', 'd'];
 const portOf = (name: string) => 9001 + NAMES.indexOf(name);
 
+/** Resolves when each has begun thirty more from now on. */
+async function moreRequests(loads: Load[]): Promise<void> {
+  const soFar = loads.map(load => load.total);
+  await until('requests to go on', () => loads.every((load, i) => load.total > soFar[i]! + 30));
+}
+
 describe.skipIf(trafficObstacle)(titled('while requests run'), () => {
   const made = new AsyncDisposableStack();
   let system: SystemHere;
@@ -29,10 +35,9 @@ describe.skipIf(trafficObstacle)(titled('while requests run'), () => {
   const underLoad = async (work: (loads: Load[]) => Promise<void>) => {
     const loads = [true, false].map(keepAlive => new Load(url, { keepAlive }));
     try {
-      await until('requests to run', () => loads.every(load => load.total > 20));
+      await moreRequests(loads);
       await work(loads);
-      const soFar = loads.map(load => load.total);
-      await until('more requests to run', () => loads.every((load, i) => load.total > soFar[i]! + 20));
+      await moreRequests(loads);
     } finally {
       await Promise.all(loads.map(load => load.stop()));
     }
@@ -43,19 +48,10 @@ describe.skipIf(trafficObstacle)(titled('while requests run'), () => {
     until(`member ${name} to serve`, () => served(loads, name).every(count => count > 0));
   const servesNoMore = async (loads: Load[], name: string) => {
     // A request that was under way when the change was made may still be counted after it.
-    await until('requests to go on', () => settledFrom(loads));
+    await moreRequests(loads);
     const counts = served(loads, name);
-    await until('requests to go on', () => settledFrom(loads));
+    await moreRequests(loads);
     expect(served(loads, name)).toEqual(counts);
-  };
-  const marks = new WeakMap<Load[], number[]>();
-  /** True once so many more requests were begun than at the first question. */
-  const settledFrom = (loads: Load[]) => {
-    const from = marks.get(loads) ?? loads.map(load => load.total);
-    marks.set(loads, from);
-    const reached = loads.every((load, i) => load.total > from[i]! + 30);
-    if (reached) marks.delete(loads);
-    return reached;
   };
 
   beforeAll(async () => {

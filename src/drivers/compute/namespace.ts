@@ -176,9 +176,7 @@ export class NamespaceCompute implements Compute {
     for (const port of others) {
       await this.#network.plugPort(port.id, namespace, { deviceId: record.compute_id });
     }
-    await Promise.all(
-      own.map((port, index) => this.#network.configurePort(port!, namespace, `eth${index}`)),
-    );
+    await Promise.all(own.map((port, index) => this.#network.configurePort(port!, namespace, `eth${index}`)));
     // The last step: an instance whose process 1 runs counts as started, and must lack nothing when we die right now.
     await startInit(directory, join(NAMESPACE_DIRECTORY, namespace));
   }
