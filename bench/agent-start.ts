@@ -78,7 +78,6 @@ export const agentStart: Bench = {
             ],
           },
         ],
-        remarks: [],
       };
     } finally {
       rmSync(directory, { recursive: true, force: true });

@@ -18,7 +18,7 @@ export interface Bench {
   /** Whether it builds real amphorae, which only root can. */
   needsRoot: boolean;
   defaultRuns: number;
-  run(context: Context): Promise<{ tables: Table[]; remarks: string[] }>;
+  run(context: Context): Promise<{ tables: Table[]; remark?: string }>;
 }
 
 /** Milliseconds since 1970 with fractions, comparable with the whole ones of the traces. */

@@ -104,12 +104,12 @@ async function measure(bench: Bench, { runs: given, profileDirectory, dry }: Opt
   const machine = describeMachine();
   const versions = await describeVersions();
   const startedMs = performance.now();
-  const { tables, remarks } = await bench.run({ runs, signal, say, profileDirectory });
+  const { tables, remark } = await bench.run({ runs, signal, say, profileDirectory });
   const result: Result = {
     ...{ name: bench.name, title: bench.title },
     command: `npm run bench -- ${bench.name} --runs ${runs}`,
     measured_at: `${new Date().toISOString().slice(0, 19)}Z`,
-    ...{ machine, versions, tables, remarks },
+    ...{ machine, versions, tables, remark },
   };
   for (const { title, figures } of tables) {
     say(title);
@@ -120,7 +120,7 @@ async function measure(bench: Bench, { runs: given, profileDirectory, dry }: Opt
       );
     }
   }
-  for (const remark of remarks) say(remark);
+  if (remark !== undefined) say(remark);
   if (!dry) {
     writeResult(result);
     writePage(BENCHES.map(({ name }) => name));

@@ -77,7 +77,6 @@ export const createNoop: Bench = {
           ],
         },
       ],
-      remarks: [],
     };
 
     async function createMany() {

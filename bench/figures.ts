@@ -51,8 +51,8 @@ export interface Result {
   machine: Machine;
   versions: Versions;
   tables: Table[];
-  /** Sentences made from what was measured. */
-  remarks: string[];
+  /** A sentence made from what was measured. */
+  remark?: string;
 }
 
 /** The least sample that is not smaller than this share of all (nearest rank). */

@@ -58,9 +58,7 @@ export const firstAnswer: Bench = {
           ],
         },
       ],
-      remarks: [
-        `The answer came during or after pass ${Math.min(...passes)} to ${Math.max(...passes)} of the worker.`,
-      ],
+      remark: `Passes of the worker begun before the answer: ${[...new Set(passes)].sort().join(' or ')}.`,
     };
   },
 };

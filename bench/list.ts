@@ -61,7 +61,6 @@ export const list: Bench = {
           ],
         },
       ],
-      remarks: [],
     };
   },
 };

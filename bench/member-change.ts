@@ -96,9 +96,7 @@ export const memberChange: Bench = {
           figures: steps.figures('ms'),
         },
       ],
-      remarks: [
-        `${failures.length} of ${sent} requests failed${failures.length > 0 ? `: ${[...new Set(failures)].join('; ')}` : ''}.`,
-      ],
+      remark: `${failures.length} of ${sent} requests failed${failures.length > 0 ? `: ${[...new Set(failures)].join('; ')}` : ''}.`,
     };
   },
 };

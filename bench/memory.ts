@@ -40,7 +40,7 @@ export const memory: Bench = {
           figures: pss.figures('MiB'),
         },
       ],
-      remarks: [`Each load balancer with an amphora had carried ${REQUESTS} requests.`],
+      remark: `Each load balancer with an amphora had carried ${REQUESTS} requests.`,
     };
   },
 };

@@ -52,7 +52,7 @@ ${result.title}. \`${result.command}\`, ${result.measured_at}.
 ${machine.cpu}, ${machine.cores} cores, ${machine.memory_gib} GiB, ${machine.system}, Linux ${machine.kernel}, load before: ${machine.load_at_start.toFixed(1)}.
 Ottavia ${versions.ottavia}, Node.js ${versions.node}, HAProxy ${versions.haproxy}.
 
-${result.tables.map(renderTable).join('\n')}${result.remarks.map(remark => `\n* ${remark}`).join('')}${result.remarks.length > 0 ? '\n' : ''}`;
+${result.tables.map(renderTable).join('\n')}${result.remark === undefined ? '' : `\n${result.remark}\n`}`;
 }
 
 function renderTable({ title, note, figures }: Table): string {

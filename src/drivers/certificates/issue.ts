@@ -61,18 +61,17 @@ export async function issueLeaf(
   issuer: Issuer,
   spec: LeafSpec,
 ): Promise<{ certificate: string; key: Secret }> {
-  const keys = await generateKeys();
-  const authority = new x509.X509Certificate(issuer.pem);
+  const [keys, signer] = await Promise.all([generateKeys(), signerOf(issuer)]);
   const keyUsage = x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyAgreement;
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: newSerialNumber(),
     subject: [{ CN: [spec.commonName] }],
-    issuer: authority.subject,
+    issuer: signer.subject,
     notBefore: spec.notBefore,
     notAfter: spec.notAfter,
     signingAlgorithm: ALGORITHM,
     publicKey: keys.publicKey,
-    signingKey: await importKey(issuer.key),
+    signingKey: signer.key,
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(keyUsage, true),
@@ -84,10 +83,34 @@ export async function issueLeaf(
         ? [new x509.SubjectAlternativeNameExtension([{ type: 'dns', value: spec.dnsName }])]
         : []),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
-      await x509.AuthorityKeyIdentifierExtension.create(await authority.publicKey.export()),
+      signer.keyIdentifier,
     ],
   });
   return { certificate: pemOf(certificate), key: await exportKey(keys.privateKey) };
+}
+
+interface Signer {
+  subject: string;
+  key: webcrypto.CryptoKey;
+  keyIdentifier: x509.AuthorityKeyIdentifierExtension;
+}
+
+/** Reading the CA takes as long as issuing a leaf, so it is done once. */
+const signers = new WeakMap<Issuer, Promise<Signer>>();
+
+function signerOf(issuer: Issuer): Promise<Signer> {
+  const known = signers.get(issuer) ?? readSigner(issuer);
+  signers.set(issuer, known);
+  return known;
+}
+
+async function readSigner(issuer: Issuer): Promise<Signer> {
+  const authority = new x509.X509Certificate(issuer.pem);
+  return {
+    subject: authority.subject,
+    key: await importKey(issuer.key),
+    keyIdentifier: await x509.AuthorityKeyIdentifierExtension.create(await authority.publicKey.export()),
+  };
 }
 
 const generateKeys = (): Promise<webcrypto.CryptoKeyPair> =>
