@@ -112,8 +112,7 @@ export class Agent {
 
   async #restore(agentProgram: string): Promise<void> {
     try {
-      const { haproxy_version } = await getInfo();
-      ensureBootFiles(this.#config.paths, agentProgram, haproxy_version);
+      ensureBootFiles(this.#config.paths, agentProgram);
       await this.#interfaces.restore();
     } catch (error) {
       // Requests are answered all the same, so that the controller sees what is wrong.

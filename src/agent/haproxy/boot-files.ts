@@ -13,24 +13,11 @@ case "$HAPROXY_SERVER_ADDR" in
 esac
 `;
 
-/**
- * haproxy's own HTTP client, which nothing here uses, reads all certificate authorities of the system at each check, start and
- * reload: more than half of the processor time that these take.
- */
-const NO_CLIENT_CA = '    httpclient.ssl.verify none';
-
-/** The option came with release 2.6. */
-function hasHttpClient(haproxyVersion: string): boolean {
-  const [major = 0, minor = 0] = haproxyVersion.split('.').map(Number.parseFloat);
-  return major > 2 || (major === 2 && minor >= 6);
-}
-
 /** `agentProgram` is the file that this process runs: the check program is one of its words. */
-export function ensureBootFiles(paths: Paths, agentProgram: string, haproxyVersion: string): void {
+export function ensureBootFiles(paths: Paths, agentProgram: string): void {
   if (!existsSync(paths.userGroup)) {
     const group = /^nogroup:/m.test(findText('/etc/group') ?? '') ? 'nogroup' : 'haproxy';
-    const lines = ['global', `    group ${group}`, ...(hasHttpClient(haproxyVersion) ? [NO_CLIENT_CA] : [])];
-    writeWhole(paths.userGroup, `${lines.join('\n')}\n`);
+    writeWhole(paths.userGroup, `global\n    group ${group}\n`);
   }
   if (!existsSync(paths.pingWrapper)) writeWhole(paths.pingWrapper, PING_WRAPPER, 0o755);
   const check = join(paths.programs, 'haproxy-vrrp-check');

@@ -7,10 +7,16 @@ import { type Amphora, type AmphoraRole, instanceName, vrrpPortName } from '../.
 import { LISTENER_PROTOCOLS } from '../../model/listener.ts';
 import { LB_ALGORITHMS, POOL_PROTOCOLS } from '../../model/pool.ts';
 import type { Pass, PassResult, Provider } from '../provider.ts';
-import { ensureAgent } from './instance.ts';
+import { ensureAgent, ensureInstance } from './instance.ts';
 import { type AgentFacts, type AmphoraPass, type AmphoraProviderParts, NotYet, step } from './parts.ts';
 import { planAmphorae } from './plan.ts';
-import { ensureMemberNetworks, ensureVipPlugged, releaseMemberNetworks, releaseMemberPort } from './plug.ts';
+import {
+  ensureMemberNetworks,
+  ensureVrrpPort,
+  plugVip,
+  releaseMemberNetworks,
+  releaseMemberPort,
+} from './plug.ts';
 import { ensureVip, releaseVip } from './vip.ts';
 
 export class AmphoraProvider implements Provider {
@@ -73,9 +79,10 @@ function insertRow(pass: AmphoraPass, role: AmphoraRole): Promise<Amphora> {
 
 /** Makes one amphora serve the graph: agent, interfaces, configuration. */
 async function serve(pass: AmphoraPass, amphora: Amphora, role: AmphoraRole): Promise<void> {
-  const facts = await ensureAgent(pass, amphora, role);
+  await ensureInstance(pass, amphora);
+  const [port, facts] = await all([ensureVrrpPort(pass, amphora), ensureAgent(pass, amphora, role)] as const);
   try {
-    await ensureVipPlugged(pass, amphora);
+    if (port) await plugVip(pass, amphora, port);
     await ensureMemberNetworks(pass, amphora);
     const config = {
       load_balancer_id: pass.graph.load_balancer.id,
@@ -113,13 +120,13 @@ async function release(pass: AmphoraPass, amphora: Amphora): Promise<void> {
 }
 
 /** Lets all of them end before one failure is told, so that a dead amphora does not keep the others from serving. */
-async function all(promises: Promise<void>[]): Promise<void> {
+async function all<T extends readonly Promise<unknown>[]>(
+  promises: T,
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
   const results = await Promise.allSettled(promises);
   const errors = results.filter(r => r.status === 'rejected').map(r => r.reason);
-  throwFirst(errors.filter(e => !(e instanceof NotYet)));
-  throwFirst(errors);
-}
-
-function throwFirst(errors: unknown[]): void {
-  if (errors.length > 0) throw errors[0];
+  // What failed says more than what is only not there yet.
+  const error = errors.find(e => !(e instanceof NotYet)) ?? errors[0];
+  if (error !== undefined) throw error;
+  return results.map(r => (r as PromiseFulfilledResult<unknown>).value) as never;
 }

@@ -12,8 +12,8 @@ const AGENT_FILES = {
 };
 
 /**
- * Builds the instance unless it stands, and waits a moment for its agent; completes the amphora's row.
- * Throws `NotYet` when either needs more time, and marks the amphora to be replaced when its instance is lost.
+ * Waits a moment for the agent of an instance that stands; completes the amphora's row.
+ * Throws `NotYet` when it needs more time, and marks the amphora to be replaced when its instance is lost.
  */
 export async function ensureAgent(
   pass: AmphoraPass,
@@ -36,7 +36,9 @@ export async function ensureAgent(
 /** Source: contract controller.md 1. */
 const PRIORITY: Record<AmphoraRole, number | null> = { MASTER: 100, BACKUP: 90, STANDALONE: null };
 
-async function ensureInstance(pass: AmphoraPass, amphora: Amphora): Promise<void> {
+/** Builds the instance of an amphora that was not in service yet, unless it stands. Throws `NotYet` while it builds. */
+export async function ensureInstance(pass: AmphoraPass, amphora: Amphora): Promise<void> {
+  if (amphora.status !== 'PENDING_CREATE' && amphora.status !== 'BOOTING') return;
   const { compute } = pass.parts;
   const name = instanceName(amphora.id);
   const instance =

@@ -7,12 +7,14 @@ import { update } from './instance.ts';
 import { type AmphoraPass, step } from './parts.ts';
 import { memberSubnets } from './plan.ts';
 
-/** Gives the amphora its own port beside the VIP, and the VIP itself. Source: contract controller.md 9.3. */
-export async function ensureVipPlugged(pass: AmphoraPass, amphora: Amphora): Promise<void> {
-  if (amphora.vrrp_interface !== null) return;
+/**
+ * Puts the amphora's own port beside the VIP into its instance, for which no agent is needed. undefined when the VIP is
+ * plugged already. Source: contract controller.md 9.3.
+ */
+export async function ensureVrrpPort(pass: AmphoraPass, amphora: Amphora): Promise<Port | undefined> {
+  if (amphora.vrrp_interface !== null) return undefined;
   const lb = pass.graph.load_balancer;
-  const { network, compute, amphora: driver } = pass.parts;
-  const vip = lb.vip_address!;
+  const { network, compute } = pass.parts;
   const subnet = await getSubnet(pass, lb.vip_subnet_id!);
   const port = await step(pass, 'ensure VRRP port', amphora.id, () =>
     network.ensurePort({
@@ -20,12 +22,21 @@ export async function ensureVipPlugged(pass: AmphoraPass, amphora: Amphora): Pro
       network_id: subnet.network_id,
       project_id: lb.project_id,
       fixed_ips: [{ subnet_id: subnet.id }],
-      allowed_addresses: [vip, ...lb.additional_vips.map(v => v.ip_address!)],
+      allowed_addresses: [lb.vip_address!, ...lb.additional_vips.map(v => v.ip_address!)],
     }),
   );
   await step(pass, 'attach VRRP port', amphora.id, () =>
     compute.attachPort(instanceName(amphora.id), port.id),
   );
+  return port;
+}
+
+/** Has the agent take the port, and the VIP with it. */
+export async function plugVip(pass: AmphoraPass, amphora: Amphora, port: Port): Promise<void> {
+  const lb = pass.graph.load_balancer;
+  const { amphora: driver } = pass.parts;
+  const vip = lb.vip_address!;
+  const subnet = await getSubnet(pass, lb.vip_subnet_id!);
   const vrrp_ip = port.fixed_ips[0]!.ip_address;
   const request = {
     subnet_cidr: subnet.cidr,
