@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { WriteStream } from 'node:tty';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { paintStatus, renderList, renderOne } from './output.ts';
 import { type Node, renderTree } from './tree.ts';
 import { Progress } from './wait.ts';
@@ -65,14 +65,13 @@ test('a tree is drawn with its branches, and coloured on a terminal only', () =>
     '└─ c d ERROR ONLINE',
     '',
   ]);
-  const { NO_COLOR, FORCE_COLOR } = process.env;
-  for (const name of ['NO_COLOR', 'FORCE_COLOR']) delete process.env[name];
+  // What a terminal can show is told by the environment, and CI's says that there is none.
+  for (const name of ['NO_COLOR', 'FORCE_COLOR', 'NODE_DISABLE_COLORS', 'CI']) vi.stubEnv(name, undefined);
+  vi.stubEnv('TERM', 'xterm-256color');
   expect(paintStatus('ERROR', stream(true))).toBe('\u001b[31mERROR\u001b[39m');
-  process.env.NO_COLOR = '1';
+  vi.stubEnv('NO_COLOR', '1');
   expect(paintStatus('ERROR', stream(true))).toBe('ERROR');
-  Object.assign(process.env, { NO_COLOR, FORCE_COLOR });
-  for (const [name, value] of Object.entries({ NO_COLOR, FORCE_COLOR }))
-    if (value === undefined) delete process.env[name];
+  vi.unstubAllEnvs();
   expect(paintStatus('ERROR', stream(false))).toBe('ERROR');
 });
 

@@ -1,6 +1,7 @@
 /** The bundled agent in an instance of its own: its API over mutual TLS, and traffic through a real haproxy meanwhile. */
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { NODE_IN_INSTANCE } from '../../src/drivers/compute/instance-init.ts';
 import { AgentInstance, AMPHORA, MEMBER_MAC, VIP, VIP_MAC } from './agent-instance.ts';
 import { hostTestsObstacle } from './host-state.ts';
 
@@ -62,7 +63,7 @@ describe.skipIf(hostTestsObstacle !== undefined)(
     /** The worker that serves; it changes with every reload and with nothing else. */
     const worker = () => /Pid: (\d+)/.exec(askAdmin('show info'))![1];
     const askAdmin = (command: string) =>
-      amphora.inside(process.execPath, '-e', ASK, `/var/lib/octavia/${LB}/agent.sock`, command);
+      amphora.inside(NODE_IN_INSTANCE, '-e', ASK, `/var/lib/octavia/${LB}/agent.sock`, command);
     const apply = async (text: string) => {
       expect((await upload(text)).status).toBe(202);
       expect(await act('reload')).toMatchObject({ status: 202 });
