@@ -2,9 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import { loadGraph } from '../db/graph.ts';
 import { insertLoadBalancer, storeVip, withdrawLoadBalancer } from '../db/load-balancers.ts';
+import { ensureVipPort } from '../drivers/network/vip-port.ts';
 import { timestamp } from '../lib/clock.ts';
 import { errorChain, Fault } from '../lib/errors.ts';
-import { type AdditionalVip, type LoadBalancer, vipPortName } from '../model/load-balancer.ts';
+import { type LoadBalancer, vipPortName } from '../model/load-balancer.ts';
 import { authorize } from './auth.ts';
 import { parsePost, refuse, rootOf } from './body.ts';
 import { Draft, notFound } from './draft.ts';
@@ -13,7 +14,7 @@ import type { ApiDeps, Call, Env, Operation } from './resource.ts';
 import { inspectNetworkObjects, LOAD_BALANCER_FIELDS, loadBalancerView } from './resources/load-balancers.ts';
 import { fullTree } from './resources/status-tree.ts';
 import { inspectTree, parseTree, planTree } from './tree.ts';
-import { addressOn, planVip, type VipPlan, type VipRequest } from './vip.ts';
+import { planVip, type VipPlan, type VipRequest } from './vip.ts';
 
 /** As long as the API may take to get the port before a worker takes over. */
 const LEASE_MS = 60_000;
@@ -72,7 +73,7 @@ async function createLoadBalancer(deps: ApiDeps, call: Call) {
     await insertLoadBalancer(trx, record, lease);
     await draft.write(trx);
   });
-  if (!vip.port) await obtainVip(deps, record, vip, env, owner);
+  if (!vip.port) await obtainVip(deps, record, env, owner);
   await deps.queue.notify(record.id);
 
   const graph = await loadGraph(deps.db, record.id);
@@ -125,37 +126,9 @@ function newLoadBalancer(
 }
 
 /** Makes the port and stores what it got; takes the load balancer back when there is none to be had. */
-async function obtainVip(
-  deps: ApiDeps,
-  lb: LoadBalancer,
-  vip: VipPlan,
-  env: Env,
-  owner: string,
-): Promise<void> {
+async function obtainVip(deps: ApiDeps, lb: LoadBalancer, env: Env, owner: string): Promise<void> {
   try {
-    const port = await env.network.ensurePort({
-      name: vipPortName(lb.id),
-      network_id: vip.network_id,
-      project_id: lb.project_id,
-      device_id: `lb-${lb.id}`,
-      fixed_ips: [
-        { subnet_id: vip.subnet_id, ip_address: vip.address },
-        ...vip.additional.map(({ subnet_id, ip_address }) => ({ subnet_id, ip_address })),
-      ],
-    });
-    await storeVip(deps.db, lb.id, owner, {
-      vip_address: addressOn(port, vip.subnet_id, vip.address),
-      vip_port_id: port.id,
-      vip_subnet_id: vip.subnet_id,
-      vip_network_id: port.network_id,
-      additional_vips: vip.additional.map(
-        ({ subnet_id, ip_address }): AdditionalVip => ({
-          subnet_id,
-          ip_address: addressOn(port, subnet_id, ip_address),
-          port_id: port.id,
-        }),
-      ),
-    });
+    await storeVip(deps.db, lb.id, owner, await ensureVipPort(env.network, lb));
   } catch (cause) {
     await withdraw(deps, lb, env, owner);
     if (cause instanceof Fault && cause.kind === 'not-found')

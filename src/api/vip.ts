@@ -149,10 +149,3 @@ async function getSubnet(id: string, at: string, network: Network): Promise<Subn
   if (!subnet) refuse(at, id, 'There is no such subnet.');
   return subnet;
 }
-
-/** The address that the port got in a subnet, spelled as the user did who asked for it. */
-export function addressOn(port: Port, subnetId: string, asked: string | null): string | null {
-  if (asked !== null) return asked;
-  const inSubnet = port.fixed_ips.find(ip => ip.subnet_id === subnetId);
-  return (inSubnet ?? port.fixed_ips[0])?.ip_address ?? null;
-}

@@ -32,11 +32,8 @@ export async function insertLoadBalancer(
   await (db.isTransaction ? insert(db) : db.transaction().execute(insert));
 }
 
-/** What is known of the VIP once its port exists. */
-export type VipFacts = Pick<
-  LoadBalancer,
-  'vip_address' | 'vip_port_id' | 'vip_subnet_id' | 'vip_network_id' | 'additional_vips'
->;
+/** What the VIP's port tells. */
+type VipFacts = Pick<LoadBalancer, 'vip_address' | 'vip_port_id' | 'additional_vips'>;
 
 /** Stores the VIP and gives the lease back, in one transaction. A worker that took the lease over keeps it. */
 export async function storeVip(db: Db, id: string, owner: string, vip: VipFacts): Promise<void> {

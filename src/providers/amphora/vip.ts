@@ -1,5 +1,7 @@
 /** The VIP's port: there before anything is built on it, gone after everything else. */
+import { isDeepStrictEqual } from 'node:util';
 import { setVip } from '../../db/vip.ts';
+import { ensureVipPort } from '../../drivers/network/vip-port.ts';
 import { TerminalError } from '../../lib/errors.ts';
 import { vipPortName } from '../../model/load-balancer.ts';
 import { type AmphoraPass, step } from './parts.ts';
@@ -18,34 +20,13 @@ export async function ensureVip(pass: AmphoraPass): Promise<void> {
   }
   if (!lb.vip_network_id || !lb.vip_subnet_id)
     throw new TerminalError(`Cannot create the VIP of load balancer ${lb.id}: its row names no subnet`);
-  const spec = {
-    name: vipPortName(lb.id),
-    network_id: lb.vip_network_id,
-    project_id: lb.project_id,
-    device_id: `lb-${lb.id}`,
-    fixed_ips: [
-      { subnet_id: lb.vip_subnet_id, ip_address: lb.vip_address },
-      ...lb.additional_vips.map(({ subnet_id, ip_address }) => ({ subnet_id, ip_address })),
-    ],
-  };
-  const port = await step(pass, 'ensure VIP port', lb.id, () => network.ensurePort(spec));
-  const addressIn = (subnetId: string) =>
-    port.fixed_ips.find(ip => ip.subnet_id === subnetId)?.ip_address ?? null;
-  const vip = {
-    vip_port_id: port.id,
-    vip_address: addressIn(lb.vip_subnet_id),
-    additional_vips: lb.additional_vips.map(v => ({
-      subnet_id: v.subnet_id,
-      ip_address: addressIn(v.subnet_id),
-      port_id: port.id,
-    })),
-  };
+  const vip = await step(pass, 'ensure VIP port', lb.id, () => ensureVipPort(network, lb));
   const known = {
     vip_port_id: lb.vip_port_id,
     vip_address: lb.vip_address,
     additional_vips: lb.additional_vips,
   };
-  if (JSON.stringify(vip) !== JSON.stringify(known)) {
+  if (!isDeepStrictEqual(vip, known)) {
     await step(pass, 'store VIP', lb.id, () => setVip(db, pass.lease, vip));
     Object.assign(lb, vip);
   }
