@@ -37,6 +37,17 @@ describe('counters', () => {
     expect(counters.changes({ l1: of(5), l2: of(5) })).toEqual({ l1: of(5), l2: of(2) });
   });
 
+  test('that were remembered too early are taken back once, but not over a new beginning', () => {
+    const counters = new Counters(path);
+    counters.remember({ l1: of(3), l2: of(3) });
+    counters.remember({ l1: of(5), l2: of(5), l3: of(5) });
+    counters.forget(['l2']);
+    counters.takeBack();
+    counters.takeBack();
+    const changes = { l1: of(3), l2: of(6), l3: of(6) };
+    expect(new Counters(path).changes({ l1: of(6), l2: of(6), l3: of(6) })).toEqual(changes);
+  });
+
   test('survive a file that is torn', () => {
     writeFileSync(path, '{"l1":');
     expect(new Counters(path).changes({ l1: of(1) })).toEqual({ l1: of(1) });

@@ -26,6 +26,8 @@ export function subtract(current: Absolute, last: Absolute | undefined): Absolut
 export class Counters {
   readonly #path: string;
   #last: Totals;
+  /** What the newest `remember` replaced. */
+  #before: Record<string, Absolute | undefined> = {};
 
   constructor(path: string) {
     this.#path = path;
@@ -43,13 +45,27 @@ export class Counters {
 
   /** Call it when the changes have been handed over. */
   remember(current: Totals): void {
+    this.#before = Object.fromEntries(Object.keys(current).map(listener => [listener, this.#last[listener]]));
     this.#last = { ...this.#last, ...current };
+    this.#write();
+  }
+
+  /** The changes that were remembered last did not arrive after all: they are part of the next ones again. */
+  takeBack(): void {
+    for (const [listener, absolute] of Object.entries(this.#before)) {
+      if (absolute === undefined) delete this.#last[listener];
+      else this.#last[listener] = absolute;
+    }
+    this.#before = {};
     this.#write();
   }
 
   /** haproxy counts from zero again for these listeners. */
   forget(listeners: readonly string[]): void {
-    for (const listener of listeners) delete this.#last[listener];
+    for (const listener of listeners) {
+      delete this.#last[listener];
+      delete this.#before[listener];
+    }
     this.#write();
   }
 

@@ -1,6 +1,15 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { silentLog } from '../lib/log.ts';
+import { Secret } from '../lib/secret.ts';
+import { decodeHeartbeat } from '../wire/heartbeat-codec.ts';
+import { Counters } from './counters.ts';
 import { observe, parseStats, statusesOf } from './haproxy/stats.ts';
-import { buildHeartbeat } from './heartbeat.ts';
+import { buildHeartbeat, HeartbeatSender } from './heartbeat.ts';
 
 const HEAD = '# pxname,svname,scur,bin,bout,ereq,stot,status,weight,last_chk,';
 const CSV = `${HEAD}
@@ -48,4 +57,41 @@ test('neither counters nor the steps of a check are news, a status is', () => {
   const counted = CSV.replace('2,100,200', '5,900,900').replace('DOWN 1/2', 'DOWN 0/2');
   expect(statusesOf(lookOf(counted).observation)).toBe(before);
   expect(statusesOf(lookOf(CSV.replace('DOWN 1/2', 'UP')).observation)).not.toBe(before);
+});
+
+test('what happened while nobody listened is told to the next one who does', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'heartbeat-'));
+  const key = new Secret('k');
+  const listen = async (port: number): Promise<Socket> => {
+    const socket = createSocket('udp4').bind(port, '127.0.0.1');
+    await once(socket, 'listening');
+    return socket;
+  };
+  const countedBy = async (socket: Socket, send: () => Promise<void>): Promise<number> => {
+    const received = once(socket, 'message');
+    await send();
+    return decodeHeartbeat((await received)[0], [key])!.listeners.get('l1')!.stats.totconns;
+  };
+  const lookAt = (connections: number) => [lookOf(CSV.replace('1,9,OPEN', `1,${connections},OPEN`))];
+  const first = await listen(0);
+  const { port } = first.address();
+  const refusals: string[] = [];
+  const log = { ...silentLog, debug: (_: object, message: string) => void refusals.push(message) };
+  const settings = { destinations: [{ host: '127.0.0.1', port }], key, intervalMs: 1000 };
+  const sender = new HeartbeatSender('a1', settings, new Counters(join(directory, 'counters')), log);
+  try {
+    expect(await countedBy(first, () => sender.send(lookAt(9)))).toBe(9);
+    await new Promise<void>(closed => first.close(() => closed()));
+    for (const connections of [12, 15]) {
+      const before = refusals.length;
+      await sender.send(lookAt(connections));
+      await expect.poll(() => refusals.length).toBe(before + 1);
+    }
+    const second = await listen(port);
+    expect(await countedBy(second, () => sender.send(lookAt(19)))).toBe(10);
+    second.close();
+  } finally {
+    sender.close();
+    rmSync(directory, { recursive: true });
+  }
 });

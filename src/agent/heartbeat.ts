@@ -30,7 +30,8 @@ export class HeartbeatSender {
   #settings: HeartbeatSettings;
   #sequence = 0;
   #turn = 0;
-  #sockets = new Map<4 | 6, Socket>();
+  /** By address and port. */
+  #sockets = new Map<string, Socket>();
 
   constructor(amphoraId: string, settings: HeartbeatSettings, counters: Counters, log: Log) {
     this.#amphoraId = amphoraId;
@@ -43,7 +44,10 @@ export class HeartbeatSender {
     this.#settings = settings;
   }
 
-  /** Sends one message to the next destination. One that cannot be sent is lost, as any datagram may be. */
+  /**
+   * Sends one message to the next destination. What a message that is known not to have arrived would have counted goes
+   * with the next one; any other may be lost, as datagrams are.
+   */
   async send(looks: readonly Look[]): Promise<void> {
     const { destinations, key } = this.#settings;
     const destination = destinations[this.#turn++ % Math.max(destinations.length, 1)];
@@ -61,14 +65,15 @@ export class HeartbeatSender {
     );
     try {
       const address = await resolve(destination.host);
-      const socket = this.#socket(address.includes(':') ? 6 : 4);
+      const socket = await this.#socket(address, destination.port);
       const packet = encodeHeartbeat(heartbeat, key);
       await new Promise<void>((done, fail) => {
-        socket.send(packet, destination.port, address, error => (error ? fail(error) : done()));
+        socket.send(packet, error => (error ? fail(error) : done()));
       });
       this.#counters.remember(totals);
     } catch (error) {
-      // What was counted goes with the next one.
+      // What was counted was not remembered, so it goes with the next one. The refusal is of the message before.
+      if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED') this.#counters.takeBack();
       this.#log.warn({ destination: destination.host, reason: errorChain(error) }, 'heartbeat not sent');
     }
   }
@@ -78,13 +83,28 @@ export class HeartbeatSender {
     this.#sockets.clear();
   }
 
-  #socket(version: 4 | 6): Socket {
-    const present = this.#sockets.get(version);
+  /** A connected one: only these are told when nobody listens at the other end, as while a controller restarts. */
+  async #socket(address: string, port: number): Promise<Socket> {
+    const name = `${address} ${port}`;
+    const present = this.#sockets.get(name);
     if (present !== undefined) return present;
-    const socket = createSocket({ type: version === 6 ? 'udp6' : 'udp4' });
-    // A refusal of an earlier datagram; the next one may arrive.
-    socket.on('error', error => this.#log.debug({ reason: error.message }, 'heartbeat not delivered'));
-    this.#sockets.set(version, socket);
+    const socket = createSocket({ type: address.includes(':') ? 'udp6' : 'udp4' });
+    this.#sockets.set(name, socket);
+    try {
+      await new Promise<void>((done, fail) => {
+        socket.once('error', fail);
+        socket.connect(port, address, () => done());
+      });
+    } catch (error) {
+      this.#sockets.delete(name);
+      socket.close();
+      throw error;
+    }
+    socket.removeAllListeners('error');
+    socket.on('error', error => {
+      this.#counters.takeBack();
+      this.#log.debug({ destination: address, reason: error.message }, 'heartbeat not delivered');
+    });
     return socket;
   }
 }
