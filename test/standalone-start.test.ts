@@ -162,6 +162,9 @@ test('configuration files that are absent, unreadable or wrong are named', async
   await expectRefusal(noop(dataDir), 'Cannot use provider f5 of enabled_provider_drivers', {
     OS_API_SETTINGS__ENABLED_PROVIDER_DRIVERS: 'amphora: The driver., f5: Another',
   });
+  await expectRefusal(noop(dataDir), 'Cannot make pairs of amphorae yet', {
+    OS_CONTROLLER_WORKER__LOADBALANCER_TOPOLOGY: 'ACTIVE_STANDBY',
+  });
   await expectRefusal(noop(dataDir), 'OS_OTTAVIA__LEASE_TTL', { OS_OTTAVIA__LEASE_TTL: 'soon' });
   expect(existsSync(dataDir)).toBe(false);
 });

@@ -117,7 +117,7 @@ export const SETTINGS = {
     }),
     failover_threshold: optionalInteger(
       [0, 1_000_000],
-      'With more silent amphorae than this at once nothing is replaced: the network is at fault, not they.',
+      'With as many silent amphorae as this at once nothing is replaced: the network is at fault, not they.',
     ),
     controller_ip_port_list: addressPorts(
       'Where amphorae send heartbeats, `address:port, …`. Standalone: the gateway of the management network.',

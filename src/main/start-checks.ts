@@ -80,6 +80,11 @@ function findUnsupportedDrivers({ controller_worker: drivers, api_settings: api 
     problems.push(
       `Cannot use default_provider_driver ${api.default_provider_driver}: it is not among enabled_provider_drivers`,
     );
+  // Two amphorae without keepalived would both take the VIP.
+  if (drivers.loadbalancer_topology !== 'SINGLE')
+    problems.push(
+      `Cannot make pairs of amphorae yet: set loadbalancer_topology to SINGLE instead of ${drivers.loadbalancer_topology}`,
+    );
   if (api.auth_strategy === 'keystone')
     problems.push('Cannot use a Keystone from standalone: set auth_strategy to standalone or noauth');
   return problems;

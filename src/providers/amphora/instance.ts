@@ -22,8 +22,6 @@ export async function ensureAgent(
 ): Promise<AgentFacts> {
   const facts = pass.facts.get(amphora.id);
   if (facts && amphora.status === 'ALLOCATED' && amphora.role === role) return facts;
-  if (amphora.status === 'PENDING_CREATE' || amphora.status === 'BOOTING')
-    await ensureInstance(pass, amphora);
   const found = await step(pass, 'wait for agent', amphora.id, () => waitForAgent(pass, amphora));
   if (amphora.status !== 'ALLOCATED' || amphora.role !== role) {
     const set = { status: 'ALLOCATED', role, vrrp_id: 1, vrrp_priority: PRIORITY[role] } as const;
