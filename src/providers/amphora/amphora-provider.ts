@@ -6,6 +6,12 @@ import { listMemberPorts } from '../../db/member-ports.ts';
 import { type Amphora, type AmphoraRole, instanceName, vrrpPortName } from '../../model/amphora.ts';
 import { LISTENER_PROTOCOLS } from '../../model/listener.ts';
 import { LB_ALGORITHMS, POOL_PROTOCOLS } from '../../model/pool.ts';
+import {
+  SERVES_TLS_TO_MEMBERS,
+  UNSERVED_LB_ALGORITHMS,
+  UNSERVED_LISTENER_PROTOCOLS,
+  UNSERVED_POOL_PROTOCOLS,
+} from '../../model/protocols.ts';
 import type { Pass, PassResult, Provider } from '../provider.ts';
 import { ensureAgent, ensureInstance } from './instance.ts';
 import { type AgentFacts, type AmphoraPass, type AmphoraProviderParts, NotYet, step } from './parts.ts';
@@ -24,11 +30,10 @@ export class AmphoraProvider implements Provider {
   readonly description =
     'Load balancers in amphorae: instances that run haproxy and keepalived beside an agent.';
   readonly supports = {
-    // Source: contract api.md 17.5.
-    lb_algorithms: LB_ALGORITHMS.filter(a => a !== 'SOURCE_IP_PORT'),
-    // The others need termination, LVS or metrics, which the renderers do not have yet.
-    listener_protocols: LISTENER_PROTOCOLS.filter(p => ['HTTP', 'HTTPS', 'TCP'].includes(p)),
-    pool_protocols: POOL_PROTOCOLS.filter(p => !['UDP', 'SCTP'].includes(p)),
+    lb_algorithms: LB_ALGORITHMS.filter(a => !UNSERVED_LB_ALGORITHMS.includes(a)),
+    listener_protocols: LISTENER_PROTOCOLS.filter(p => !UNSERVED_LISTENER_PROTOCOLS.includes(p)),
+    pool_protocols: POOL_PROTOCOLS.filter(p => !UNSERVED_POOL_PROTOCOLS.includes(p)),
+    pool_tls: SERVES_TLS_TO_MEMBERS,
     flavor_capabilities: [],
     availability_zone_capabilities: [],
   };
