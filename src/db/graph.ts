@@ -8,19 +8,6 @@ export async function loadGraph(db: Db, loadBalancerId: string): Promise<LoadBal
   return db.transaction().execute(trx => loadGraphIn(trx, loadBalancerId));
 }
 
-/** The graph of the load balancer that an amphora serves; undefined when there is none. */
-export async function loadGraphOfAmphora(db: Db, amphoraId: string): Promise<LoadBalancerGraph | undefined> {
-  return db.transaction().execute(async trx => {
-    const amphora = await trx
-      .selectFrom('amphora')
-      .select(['loadbalancer_id', 'status'])
-      .where('id', '=', amphoraId)
-      .executeTakeFirst();
-    if (!amphora?.loadbalancer_id || amphora.status === 'DELETED') return undefined;
-    return loadGraphIn(trx, amphora.loadbalancer_id);
-  });
-}
-
 /** Lists are ordered by creation and id, so that equal rows render to equal bytes. */
 export async function loadGraphIn(
   trx: Trx | Db,

@@ -1,10 +1,11 @@
-/** Rows of load balancers, as the API writes and reads them. */
+/** Rows of load balancers: made and taken back by the API, their VIP completed by whoever gets its port. */
 import { sql } from 'kysely';
 import { Fault } from '../lib/errors.ts';
-import type { LoadBalancer } from '../model/load-balancer.ts';
+import type { LoadBalancer, VipFacts } from '../model/load-balancer.ts';
 import { markLoadBalancerDeleted } from './change.ts';
+import { fenced, type Lease } from './lease.ts';
 import { encodeRow } from './rows.ts';
-import type { Db } from './schema.ts';
+import type { Db, Trx } from './schema.ts';
 
 /**
  * Inserts the load balancer with its lease. While `heldBy` holds the lease no worker takes it: the API holds it until
@@ -32,9 +33,6 @@ export async function insertLoadBalancer(
   await (db.isTransaction ? insert(db) : db.transaction().execute(insert));
 }
 
-/** What the VIP's port tells. */
-type VipFacts = Pick<LoadBalancer, 'vip_address' | 'vip_port_id' | 'additional_vips'>;
-
 /** Stores the VIP and gives the lease back, in one transaction. A worker that took the lease over keeps it. */
 export async function storeVip(db: Db, id: string, owner: string, vip: VipFacts): Promise<void> {
   await db.transaction().execute(async trx => {
@@ -44,12 +42,17 @@ export async function storeVip(db: Db, id: string, owner: string, vip: VipFacts)
       .where('loadbalancer_id', '=', id)
       .where('owner', '=', owner)
       .execute();
-    await trx
-      .updateTable('load_balancer')
-      .set(encodeRow('load_balancer', vip))
-      .where('id', '=', id)
-      .execute();
+    await writeVip(trx, id, vip);
   });
+}
+
+/** Stores what a pass of the worker found out about the VIP. */
+export async function setVip(db: Db, lease: Lease, vip: VipFacts): Promise<void> {
+  await fenced(db, lease, trx => writeVip(trx, lease.loadbalancer_id, vip));
+}
+
+async function writeVip(trx: Trx, id: string, vip: VipFacts): Promise<void> {
+  await trx.updateTable('load_balancer').set(encodeRow('load_balancer', vip)).where('id', '=', id).execute();
 }
 
 /**

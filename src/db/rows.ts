@@ -44,10 +44,6 @@ const JSON_COLUMNS: Record<RecordTable, readonly string[]> = {
   amphora: [],
 };
 
-/** The columns of a table that hold JSON text; filters on them need care. */
-export const jsonColumns = (table: RecordTable): readonly string[] => JSON_COLUMNS[table];
-export const booleanColumns = (table: RecordTable): readonly string[] => BOOLEANS[table];
-
 /** A whole or partial record as it lies in its columns. */
 export function encodeRow<T extends RecordTable, P extends Partial<Records[T]>>(
   table: T,

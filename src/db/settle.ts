@@ -189,35 +189,22 @@ async function endLease(
 
 async function removeDeletedChildren(trx: Trx, graph: LoadBalancerGraph): Promise<void> {
   const { id, generation } = graph.load_balancer;
+  const deleted = (table: 'listener' | 'health_monitor') =>
+    trx
+      .selectFrom(table as 'health_monitor')
+      .where('loadbalancer_id', '=', id)
+      .where('provisioning_status', '=', 'PENDING_DELETE')
+      .where('generation', '<=', generation);
   // Deleting a monitor leaves its pool's members without one. Source: contract statuses.md 7.
-  const monitors = await trx
-    .selectFrom('health_monitor')
-    .select('pool_id')
-    .where('loadbalancer_id', '=', id)
-    .where('provisioning_status', '=', 'PENDING_DELETE')
-    .where('generation', '<=', generation)
+  await trx
+    .updateTable('member')
+    .set({ operating_status: 'NO_MONITOR' })
+    .where('pool_id', 'in', deleted('health_monitor').select('pool_id'))
     .execute();
-  if (monitors.length > 0) {
-    await trx
-      .updateTable('member')
-      .set({ operating_status: 'NO_MONITOR' })
-      .where(
-        'pool_id',
-        'in',
-        monitors.map(m => m.pool_id),
-      )
-      .execute();
-  }
-  const gone = await trx
-    .selectFrom('listener')
-    .select('id')
-    .where('loadbalancer_id', '=', id)
-    .where('provisioning_status', '=', 'PENDING_DELETE')
-    .where('generation', '<=', generation)
+  await trx
+    .deleteFrom('listener_statistics')
+    .where('listener_id', 'in', deleted('listener').select('id'))
     .execute();
-  for (const { id: listenerId } of gone) {
-    await trx.deleteFrom('listener_statistics').where('listener_id', '=', listenerId).execute();
-  }
   for (const table of ['member', 'health_monitor', 'listener', 'pool'] as const) {
     await trx
       .deleteFrom(table as 'listener')

@@ -48,5 +48,8 @@ export interface LoadBalancer extends Resource {
   error_reason: string | null;
 }
 
+/** What the VIP's port tells once it exists. */
+export type VipFacts = Pick<LoadBalancer, 'vip_port_id' | 'vip_address' | 'additional_vips'>;
+
 /** The name of the port that holds the VIP. Source: contract controller.md 9.2. */
 export const vipPortName = (loadBalancerId: string): string => `octavia-lb-${loadBalancerId}`;

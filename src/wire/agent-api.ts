@@ -95,9 +95,3 @@ export interface AgentListener {
   uuid: string;
   type: string;
 }
-
-/** The body of every error of the agent, and of most of its successes. */
-export interface AgentMessage {
-  message?: string;
-  details?: string;
-}

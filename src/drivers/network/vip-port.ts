@@ -1,9 +1,6 @@
 /** The port that holds a VIP: made by the API, which must answer with the address, and made sure of by every pass. */
-import { type LoadBalancer, vipPortName } from '../../model/load-balancer.ts';
+import { type LoadBalancer, type VipFacts, vipPortName } from '../../model/load-balancer.ts';
 import type { Network, Port } from './network.ts';
-
-/** What the port tells about the VIP. */
-type VipFacts = Pick<LoadBalancer, 'vip_port_id' | 'vip_address' | 'additional_vips'>;
 
 /** Finds or makes the port of a load balancer whose VIP is ours. An address that was asked for stays as it was written. */
 export async function ensureVipPort(network: Network, lb: LoadBalancer): Promise<VipFacts> {

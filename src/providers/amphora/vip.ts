@@ -1,6 +1,6 @@
 /** The VIP's port: there before anything is built on it, gone after everything else. */
 import { isDeepStrictEqual } from 'node:util';
-import { setVip } from '../../db/vip.ts';
+import { setVip } from '../../db/load-balancers.ts';
 import { ensureVipPort } from '../../drivers/network/vip-port.ts';
 import { TerminalError } from '../../lib/errors.ts';
 import { vipPortName } from '../../model/load-balancer.ts';
