@@ -19,12 +19,16 @@ export interface HostState {
   files: string[];
 }
 
-/** All that carries the system id in its name, or lies or works in the data directory; sorted. */
-export function readHostState(systemId: string, dataDir: string): HostState {
+/**
+ * All that carries the system id in its name, or lies or works in the data directory (where there is one); sorted.
+ * Both must be random: processes are told by their command lines, and those of strangers may hold any common word.
+ */
+export function readHostState(systemId: string, dataDir?: string): HostState {
   const links: { ifname: string; master?: string }[] = JSON.parse(
     execFileSync('ip', ['-json', 'link', 'show']).toString(),
   );
-  const isOurs = (text: string) => text.includes(`ottavia-${systemId}`) || text.includes(dataDir);
+  const isOurs = (text: string) =>
+    text.includes(`ottavia-${systemId}`) || (dataDir !== undefined && text.includes(dataDir));
   return {
     links: links
       .filter(link => new RegExp(`^o[bp]${systemId}`).test(link.ifname))
@@ -41,7 +45,7 @@ export function readHostState(systemId: string, dataDir: string): HostState {
           .filter(isOurs),
       ),
     ].sort(),
-    files: namesIn(join(dataDir, 'instances')),
+    files: dataDir === undefined ? [] : namesIn(join(dataDir, 'instances')),
   };
 }
 

@@ -48,7 +48,7 @@ if (hostTestsObstacle !== undefined) {
         tearDown: async () => {
           await network.purge();
           await close();
-          expect(readHostState(systemId, '/nowhere')).toEqual(EMPTY);
+          expect(readHostState(systemId)).toEqual(EMPTY);
         },
       };
     });
@@ -70,7 +70,7 @@ if (hostTestsObstacle !== undefined) {
     afterAll(async () => {
       await network.purge();
       for (const namespace of namespaces) sh('ip', 'netns', 'delete', namespace);
-      expect(readHostState(systemId, '/nowhere')).toEqual(EMPTY);
+      expect(readHostState(systemId)).toEqual(EMPTY);
     });
 
     async function pluggedPort(name: string, namespace: string) {
@@ -121,19 +121,19 @@ if (hostTestsObstacle !== undefined) {
     });
 
     test('a port has a link only while it is plugged, once however often, with its MAC address', async () => {
-      const before = readHostState(systemId, '/nowhere');
+      const before = readHostState(systemId);
       const port = await pluggedPort('once', namespaces[0]);
       await network.plugPort(port.id, namespaces[0]);
       await new BridgeNetwork({ store, systemId }).plugPort(port.id, namespaces[0]);
       const [link] = (await listLinks({ namespace: namespaces[0] })).filter(each => each.ifname !== 'lo');
       expect(link).toMatchObject({ ifname: peerLinkName(port.id), address: port.mac_address, mtu: 1500 });
-      expect(readHostState(systemId, '/nowhere').links).toContainEqual({
+      expect(readHostState(systemId).links).toContainEqual({
         name: hostLinkName(systemId, port.id),
         master: bridgeName(systemId, networkId),
       });
       await network.unplugPort(port.id, namespaces[0]);
       await network.unplugPort(port.id, namespaces[0]);
-      expect(readHostState(systemId, '/nowhere')).toEqual(before);
+      expect(readHostState(systemId)).toEqual(before);
       await network.deletePort('once');
     });
 
@@ -186,10 +186,8 @@ if (hostTestsObstacle !== undefined) {
       await other.ensureNetwork({ name: 'net' });
       await network.restore();
       await other.purge();
-      expect(readHostState(otherId, '/nowhere')).toEqual(EMPTY);
-      expect(readHostState(systemId, '/nowhere').links.map(link => link.name)).toContain(
-        bridgeName(systemId, networkId),
-      );
+      expect(readHostState(otherId)).toEqual(EMPTY);
+      expect(readHostState(systemId).links.map(link => link.name)).toContain(bridgeName(systemId, networkId));
     });
 
     test('the networks of a standalone system overlap nothing, and are found again', async () => {
