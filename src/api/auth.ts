@@ -1,27 +1,18 @@
 /** Who calls, and whether they may: the token's caller, and the one rule of projects until policies are configured. */
-import type { FastifyRequest } from 'fastify';
 import { Fault } from '../lib/errors.ts';
-
-export interface Caller {
-  user_id: string | null;
-  /** null for a token without a project. */
-  project_id: string | null;
-  roles: readonly string[];
-  is_admin: boolean;
-}
-
-/** Throws `Fault('unauthorized')` when the request has no valid token. */
-export type Authenticate = (request: FastifyRequest) => Caller | Promise<Caller>;
+import type { Authenticate, Caller, RequestHeaders } from '../model/caller.ts';
 
 /** No tokens: the headers are believed, and everybody is an administrator. Source: contract rbac.md 6. */
 export const noauth: Authenticate = request => ({
   user_id: header(request, 'x-user-id'),
   project_id: header(request, 'x-project-id'),
+  domain_id: null,
+  system_scope: null,
   roles: (header(request, 'x-roles') ?? '').split(',').filter(role => role !== ''),
   is_admin: true,
 });
 
-function header(request: FastifyRequest, name: string): string | null {
+function header(request: RequestHeaders, name: string): string | null {
   const value = request.headers[name];
   return typeof value === 'string' && value !== '' ? value : null;
 }

@@ -292,6 +292,8 @@ describe('projects', () => {
     user_id: 'u',
     project_id,
     roles: ['member'],
+    domain_id: null,
+    system_scope: null,
     is_admin: false,
   });
 

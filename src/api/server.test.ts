@@ -142,7 +142,7 @@ describe('a token', () => {
   const closed: ApiDeps['authenticate'] = request => {
     if (request.headers['x-auth-token'] !== 'good')
       throw new Fault('unauthorized', 'The request you have made requires authentication.');
-    return { user_id: 'u', project_id: 'p', roles: [], is_admin: false };
+    return { user_id: 'u', project_id: 'p', roles: [], domain_id: null, system_scope: null, is_admin: false };
   };
 
   test('is needed for everything but the versions, before anything else is looked at', async () => {

@@ -10,7 +10,7 @@ import Fastify, {
 } from 'fastify';
 import { checkDatabase } from '../db/check.ts';
 import { errorChain, Fault } from '../lib/errors.ts';
-import type { Caller } from './auth.ts';
+import type { Caller } from '../model/caller.ts';
 import { createOperation } from './create-load-balancer.ts';
 import { faultAnswer } from './faults.ts';
 import { childOperations } from './operations.ts';
@@ -23,7 +23,6 @@ import { pools } from './resources/pools.ts';
 import { type Match, Router, segmentsOf } from './routes.ts';
 import { versionsDocument } from './versions.ts';
 
-export type { Authenticate, Caller } from './auth.ts';
 export { noauth } from './auth.ts';
 export type { ApiDeps, ProviderEntry } from './resource.ts';
 export { type ApiSettings, DEFAULT_API_SETTINGS } from './settings.ts';

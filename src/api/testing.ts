@@ -128,7 +128,14 @@ export async function givenApi(
     settings: { ...DEFAULT_API_SETTINGS, ...options.settings },
     authenticate:
       options.authenticate ??
-      (() => ({ user_id: 'u', project_id: PROJECT, roles: ['admin'], is_admin: true })),
+      (() => ({
+        user_id: 'u',
+        project_id: PROJECT,
+        roles: ['admin'],
+        domain_id: null,
+        system_scope: null,
+        is_admin: true,
+      })),
   };
   const app = buildApi(deps);
 

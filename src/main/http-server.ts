@@ -2,10 +2,11 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import Fastify, { type FastifyInstance } from 'fastify';
-import { type ApiDeps, type Authenticate, apiPlugin, noauth } from '../api/server.ts';
+import { type ApiDeps, apiPlugin, noauth } from '../api/server.ts';
 import type { CloudNetwork, Network } from '../drivers/network/network.ts';
 import { Fault } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
+import type { Authenticate } from '../model/caller.ts';
 import type { Identity } from '../standalone/identity.ts';
 import { ROLES } from '../standalone/identity.ts';
 import { identityApi } from '../standalone/identity-api.ts';
@@ -25,16 +26,7 @@ export function buildHttpServer({ api, network, isShared, identity }: HttpServer
   // Requests under way end; connections that wait for more do not hold up a stop.
   const app = Fastify({ bodyLimit: api.settings.max_request_body_size, forceCloseConnections: 'idle' });
   if (identity) void app.register(identityApi({ identity, baseUri }), { prefix: '/identity' });
-  const mayRead = async (request: Parameters<Authenticate>[0]) => {
-    try {
-      await authenticate(request);
-      return true;
-    } catch (error) {
-      if (error instanceof Fault) return false;
-      throw error;
-    }
-  };
-  void app.register(networkApi({ network, baseUri, mayRead, isShared }), { prefix: '/network' });
+  void app.register(networkApi({ network, baseUri, authenticate, isShared }), { prefix: '/network' });
   const deps = { ...api, authenticate };
   // Where a web server in front adds the service's name, as most installations of Octavia have it.
   void app.register(apiPlugin, { deps, prefix: '/load-balancer' });
@@ -57,7 +49,8 @@ function tokenAuthentication(identity: Identity): Authenticate {
     const facts =
       typeof token === 'string' && token !== '' ? await identity.findToken(new Secret(token)) : undefined;
     if (!facts) throw new Fault('unauthorized', 'The request you have made requires authentication.');
-    return { user_id: facts.user_id, project_id: facts.project_id, roles: ROLES, is_admin: true };
+    const { user_id, project_id } = facts;
+    return { user_id, project_id, domain_id: null, system_scope: null, roles: ROLES, is_admin: true };
   };
 }
 

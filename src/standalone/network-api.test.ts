@@ -2,6 +2,8 @@ import fastify from 'fastify';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { NoopNetwork } from '../drivers/network/noop.ts';
 import { NoopCloud } from '../drivers/noop-cloud.ts';
+import { Fault } from '../lib/errors.ts';
+import type { Authenticate } from '../model/caller.ts';
 import { networkApi } from './network-api.ts';
 
 const NET = '11111111-1111-4111-8111-111111111111';
@@ -20,8 +22,12 @@ beforeAll(async () => {
   const driver = new NoopNetwork(cloud);
   await driver.ensurePort({ name: 'a', network_id: NET, project_id: null, fixed_ips: [] });
   await driver.ensurePort({ name: 'b', network_id: NET, project_id: null, fixed_ips: [], device_id: 'x' });
-  const mayRead = async (request: { headers: object }) => 'x-auth-token' in request.headers;
-  await app.register(networkApi({ network: driver, baseUri: null, mayRead, isShared: () => true }), {
+  const authenticate: Authenticate = ({ headers }) => {
+    if (!('x-auth-token' in headers)) throw new Fault('unauthorized', 'No token.');
+    const scope = { project_id: null, domain_id: null, system_scope: null };
+    return { ...scope, user_id: null, roles: [], is_admin: true };
+  };
+  await app.register(networkApi({ network: driver, baseUri: null, authenticate, isShared: () => true }), {
     prefix: '/network',
   });
 });

@@ -1,14 +1,15 @@
 /** The network API of a standalone system: as much of Neutron v2.0 as clients need to resolve names; nothing is written. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { CloudNetwork, Network, Port, Subnet } from '../drivers/network/network.ts';
+import { Fault } from '../lib/errors.ts';
+import type { Authenticate } from '../model/caller.ts';
 import { baseUrl } from './catalog.ts';
 import { openstackErrors, sendError } from './openstack-errors.ts';
 
 export interface NetworkApiDeps {
   network: Network;
   baseUri: string | null;
-  /** Whether the request may read: its token is right, or none is needed. */
-  mayRead(request: FastifyRequest): Promise<boolean>;
+  authenticate: Authenticate;
   /** What amphorae alone use, such as the management network: shown, but marked as no user's. */
   isShared(network: CloudNetwork): boolean;
 }
@@ -33,10 +34,15 @@ export function networkApi(deps: NetworkApiDeps) {
     openstackErrors(app);
     app.addHook('preHandler', async (request, reply) => {
       // The version document is open to all, as in Neutron: clients read it before they have a token.
-      if (/\/network\/?$/.test(request.url) || (await deps.mayRead(request))) return;
-      const base = deps.baseUri ?? baseUrl(request);
-      reply.header('www-authenticate', `Keystone uri="${base}/identity"`);
-      return sendError(reply, 401, 'The request you have made requires authentication.');
+      if (/\/network\/?$/.test(request.url)) return;
+      try {
+        await deps.authenticate(request);
+      } catch (error) {
+        if (!(error instanceof Fault) || error.kind !== 'unauthorized') throw error;
+        const base = deps.baseUri ?? baseUrl(request);
+        reply.header('www-authenticate', `Keystone uri="${base}/identity"`);
+        return sendError(reply, 401, error.message);
+      }
     });
     const versions = async (request: FastifyRequest) => {
       const href = `${deps.baseUri ?? baseUrl(request)}/network/v2.0/`;

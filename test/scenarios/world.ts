@@ -109,7 +109,14 @@ export class SystemProcess {
       log: silentLog,
       queue: { notify: async () => {} },
       settings: DEFAULT_API_SETTINGS,
-      authenticate: async () => ({ user_id: 'u', project_id: 'p', roles: ['admin'], is_admin: true }),
+      authenticate: async () => ({
+        user_id: 'u',
+        project_id: 'p',
+        roles: ['admin'],
+        domain_id: null,
+        system_scope: null,
+        is_admin: true,
+      }),
     };
   }
 
