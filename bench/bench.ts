@@ -3,17 +3,17 @@ import { parseArgs } from 'node:util';
 import { errorChain } from '../src/lib/errors.ts';
 import { extendPath } from '../src/main/start-checks.ts';
 import { agentStart } from './agent-start.ts';
+import { apiLoad } from './api-load.ts';
 import type { Bench } from './bench-types.ts';
 import { createNoop } from './create-noop.ts';
 import type { Result } from './figures.ts';
 import { firstAnswer } from './first-answer.ts';
-import { list } from './list.ts';
 import { describeMachine, describeVersions } from './machine.ts';
 import { memberChange } from './member-change.ts';
 import { memory } from './memory.ts';
 import { RESULTS, writePage, writeResult } from './report.ts';
 
-const BENCHES: readonly Bench[] = [createNoop, firstAnswer, memberChange, list, agentStart, memory];
+const BENCHES: readonly Bench[] = [createNoop, firstAnswer, memberChange, apiLoad, agentStart, memory];
 
 const USAGE = `Usage: npm run bench -- [name …] [--runs N] [--cpu-prof DIRECTORY] [--dry]
 
