@@ -2,6 +2,7 @@
 import { DatabaseSync } from 'node:sqlite';
 import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely';
 import { Migrator } from 'kysely/migration';
+import { DataVersion } from './data-version.ts';
 import { migrations } from './migrations/index.ts';
 import type { Db } from './schema.ts';
 
@@ -14,9 +15,11 @@ export async function openDatabase(url: string): Promise<Db> {
   if (!match) throw new Error(`Cannot open database ${redactUrl(url)}: only sqlite:/// URLs are supported`);
   const path = match[1] ? match[1] : ':memory:';
   try {
-    const db = new Kysely<never>({ dialect: new SqliteDialect({ database: openSqlite(path) }) });
-    await migrate(db as unknown as Db);
-    return db as unknown as Db;
+    const { database, version } = openSqlite(path);
+    const db = new Kysely<never>({ dialect: new SqliteDialect({ database }) }) as unknown as Db;
+    await migrate(db);
+    version.attach(db);
+    return db;
   } catch (cause) {
     const code = (cause as { errcode?: number }).errcode;
     const remedy =
@@ -37,17 +40,20 @@ async function migrate(db: Db): Promise<void> {
 }
 
 /** Gives node:sqlite the face that kysely's dialect expects, with each statement prepared once. */
-function openSqlite(path: string): SqliteDatabase {
+function openSqlite(path: string): { database: SqliteDatabase; version: DataVersion } {
   const sqlite = new DatabaseSync(path, { timeout: 5000 });
   // FULL: an answered write survives a power cut, not only the end of the process.
   sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON');
+  const committedByOthers = sqlite.prepare('PRAGMA data_version');
+  committedByOthers.setReturnArrays(true);
+  const version = new DataVersion(() => (committedByOthers.get() as unknown as [number])[0]);
   const prepared = new Map<string, SqliteStatement>();
-  return {
+  const database: SqliteDatabase = {
     close: () => sqlite.close(),
     prepare(sql: string) {
       let statement = prepared.get(sql);
       if (!statement) {
-        statement = prepare(sqlite, sql);
+        statement = prepare(sqlite, sql, version);
         // A statement knows the columns of its time.
         if (prepared.size > 500 || /^(create|alter|drop)\b/i.test(sql)) prepared.clear();
         prepared.set(sql, statement);
@@ -55,10 +61,11 @@ function openSqlite(path: string): SqliteDatabase {
       return statement;
     },
   };
+  return { database, version };
 }
 
 /** Rows become plain objects of our own: those of node:sqlite are dictionaries, which take three times as long to copy. */
-function prepare(sqlite: DatabaseSync, sql: string): SqliteStatement {
+function prepare(sqlite: DatabaseSync, sql: string, version: DataVersion): SqliteStatement {
   const statement = sqlite.prepare(sql);
   const columns = statement.columns().map(column => column.name);
   if (columns.length > 0) statement.setReturnArrays(true);
@@ -73,6 +80,7 @@ function prepare(sqlite: DatabaseSync, sql: string): SqliteStatement {
     run: parameters => {
       // A full disk ends the transaction by itself; the error to tell is that one, not that nothing is left to undo.
       if (sql === 'rollback' && !sqlite.isTransaction) return { changes: 0, lastInsertRowid: 0 };
+      version.note(sql);
       const { changes, lastInsertRowid } = statement.run(...(parameters as never[]));
       return { changes: Number(changes), lastInsertRowid };
     },
