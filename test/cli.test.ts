@@ -1,56 +1,19 @@
 /** The CLI against a whole system on noop drivers: what a user types, and what he reads. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Writable } from 'node:stream';
-import { Command, CommanderError } from 'commander';
+import { CommanderError } from 'commander';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CliError } from '../src/cli/cli-error.ts';
-import { addClientCommands } from '../src/cli/program.ts';
-import { silentLog } from '../src/lib/log.ts';
-import { type Standalone, startStandalone } from '../src/main/standalone.ts';
+import { type Cli, startCli } from './cli.fixture.ts';
 
-class Sink extends Writable {
-  text = '';
-  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    this.text += chunk.toString();
-    done();
-  }
-}
-
-let dataDir: string;
-let standalone: Standalone;
+let cli: Cli;
+let ottavia: Cli['ottavia'];
+let json: Cli['json'];
 
 beforeAll(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'ottavia-cli-'));
-  standalone = await startStandalone({ dataDir, listen: '127.0.0.1:0', drivers: 'noop' }, silentLog);
+  cli = await startCli();
+  ({ ottavia, json } = cli);
 });
-afterAll(async () => {
-  await standalone.stop();
-  await rm(dataDir, { recursive: true });
-});
-
-/** Runs a command line as the shell would split it. */
-async function ottavia(
-  line: string,
-  environment: NodeJS.ProcessEnv = {},
-): Promise<{ out: string; err: string }> {
-  const [out, err] = [new Sink(), new Sink()];
-  const program = new Command().exitOverride().configureOutput({
-    writeOut: text => out.write(text),
-    writeErr: text => err.write(text),
-  });
-  const clouds = { OS_CLIENT_CONFIG_FILE: join(dataDir, 'clouds.yaml') };
-  addClientCommands(program, { out, err, cwd: dataDir, environment: { ...clouds, ...environment } });
-  program.commands.forEach(function inherit(command: Command) {
-    command.copyInheritedSettings(program);
-    command.commands.forEach(inherit);
-  });
-  await program.parseAsync(line.split(' '), { from: 'user' });
-  return { out: out.text, err: err.text };
-}
-
-const json = async (line: string) => JSON.parse((await ottavia(`${line} -o json`)).out);
+afterAll(() => cli.stop());
 
 describe('a load balancer from the command line', () => {
   test('is created, filled, shown, changed and deleted, by name', async () => {
@@ -98,12 +61,12 @@ describe('a load balancer from the command line', () => {
 
     await expect(ottavia('lb delete web')).rejects.toThrow(/\(HTTP 400\)/);
     await ottavia('lb delete web --cascade --wait');
-    await expect(ottavia('lb show web')).rejects.toThrow('Cannot find loadbalancer web');
+    await expect(ottavia('lb show web')).rejects.toThrow('Cannot find load balancer web');
   });
 
   test('shows progress line by line where there is no terminal', async () => {
     const { err, out } = await ottavia(
-      'lb create --name slow --vip-subnet-id private-subnet --wait -o value -c name',
+      'lb create --name slow --vip-subnet-id private-subnet --wait -f value -c name',
     );
     expect(out).toBe('slow\n');
     expect(err).toMatch(/^ +\d+\.\d s {2}load balancer slow is ACTIVE\n$/m);
@@ -115,9 +78,9 @@ describe('lists', () => {
   test('filter, choose columns, and print tables, values and JSON', async () => {
     for (const name of ['one', 'two'])
       await ottavia(`lb create --name ${name} --vip-subnet-id private-subnet --wait`);
-    expect((await ottavia('lb list -o value -c name')).out.trim().split('\n').sort()).toEqual(['one', 'two']);
-    expect((await ottavia('lb list --name two -o value -c name')).out).toBe('two\n');
-    expect((await ottavia('lb list --disable -o value -c name')).out).toBe('');
+    expect((await ottavia('lb list -f value -c name')).out.trim().split('\n').sort()).toEqual(['one', 'two']);
+    expect((await ottavia('lb list --name two -f value -c name')).out).toBe('two\n');
+    expect((await ottavia('lb list --disable -f value -c name')).out).toBe('');
     expect(await json('loadbalancer list --name one -c name -c provider')).toEqual([
       { name: 'one', provider: 'amphora' },
     ]);
@@ -136,9 +99,12 @@ describe('lists', () => {
       await ottavia(`listener create paged --name l${port} --protocol TCP --protocol-port ${port}`);
     const { Client } = await import('../src/cli/client.ts');
     const { findCloud } = await import('../src/cli/cloud.ts');
-    const environment = { OS_CLIENT_CONFIG_FILE: join(dataDir, 'clouds.yaml') };
-    const client = new Client(findCloud({ environment, cwd: dataDir, cloud: 'ottavia' }));
-    const rows = await client.list('lbaas/listeners', 'listeners', { limit: '2', loadbalancer_id: lb.id });
+    const environment = { OS_CLIENT_CONFIG_FILE: join(cli.dataDir, 'clouds.yaml') };
+    const client = new Client(findCloud({ environment, cwd: cli.dataDir, cloud: 'ottavia' }));
+    const counts: number[] = [];
+    const query = { limit: '2', loadbalancer_id: lb.id };
+    const rows = await client.list('lbaas/listeners', query, count => counts.push(count));
+    expect(counts).toEqual([2, 4, 6]);
     expect(rows.map(row => row.name).sort()).toEqual(['l1', 'l2', 'l3', 'l4', 'l5', 'l6', 'l7']);
     await ottavia('lb delete paged --cascade --wait');
   });
@@ -147,7 +113,10 @@ describe('lists', () => {
 describe('what goes wrong', () => {
   test.each([
     ['lb create --name x --vip-subnet-id nowhere', 'Cannot find subnet nowhere: none has this name or id'],
-    ['lb show nothing', 'Cannot find loadbalancer nothing: none has this name or id'],
+    ['lb show nothing', 'Cannot find load balancer nothing: none has this name or id; there is none at all'],
+    ['subnet show privat-subent', 'did you mean private-subnet?'],
+    ['network show x', 'there are lb-mgmt-net, private'],
+    ['amphora show x', 'Cannot find amphora x: none has this name or id; there is none at all'],
     ['listener create nothing --protocol HTTP --protocol-port 80', 'Cannot find load balancer nothing'],
   ])('%s', async (line, sentence) => {
     await expect(ottavia(line)).rejects.toThrow(sentence);
@@ -181,7 +150,7 @@ describe('what goes wrong', () => {
 
   test('a wrong password, a dead address and a missing file each have a sentence', async () => {
     const variables = {
-      OS_AUTH_URL: `${standalone.url}/identity`,
+      OS_AUTH_URL: `${cli.standalone.url}/identity`,
       OS_USERNAME: 'admin',
       OS_PROJECT_NAME: 'admin',
     };

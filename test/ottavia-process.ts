@@ -47,13 +47,13 @@ export class OttaviaProcess {
     const early = this.ended.then(({ code, stderr }) => {
       throw new Error(`It ended with ${code} before it was ready: ${stderr}`);
     });
-    return Promise.race([served, early, timeout('to be ready', this)]);
+    return within('to be ready', this, Promise.race([served, early]));
   }
 
   /** Sends the signal and returns when the program has ended. */
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<Ended> {
     this.child.kill(signal);
-    return Promise.race([this.ended, timeout('to end', this)]);
+    return within('to end', this, this.ended);
   }
 }
 
@@ -63,11 +63,19 @@ export async function runOttavia(
   options: SpawnOptions & { prefix?: readonly string[] } = {},
 ): Promise<Ended> {
   const program = new OttaviaProcess(args, options);
-  return Promise.race([program.ended, timeout('to end', program)]);
+  return within('to end', program, program.ended);
 }
 
-async function timeout(what: string, { child, ...program }: OttaviaProcess): Promise<never> {
-  await new Promise(done => setTimeout(done, LIMIT_MS).unref());
-  child.kill('SIGKILL');
-  throw new Error(`It took longer than ${LIMIT_MS} ms ${what}: ${program.stderr}`);
+/** What it comes to; a program that takes too long is killed. */
+async function within<T>(what: string, program: OttaviaProcess, outcome: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    program.child.kill('SIGKILL');
+    reject(new Error(`It took longer than ${LIMIT_MS} ms ${what}: ${program.stderr}`));
+  }, LIMIT_MS);
+  try {
+    return await Promise.race([outcome, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -158,15 +158,130 @@ test('configuration files that are absent, unreadable or wrong are named', async
   );
   const wrong = join(parent, 'wrong.conf');
   writeFileSync(wrong, '[api_settings]\nauth_strategy = keystone\n');
-  await expectRefusal(noop(dataDir, '--config-file', wrong), 'Cannot use a Keystone from standalone');
+  await expectRefusal(
+    noop(dataDir, '--config-file', wrong),
+    'Cannot ask a Keystone about tokens: set auth_url, username, password in [keystone_authtoken]',
+  );
   await expectRefusal(noop(dataDir), 'Cannot use provider f5 of enabled_provider_drivers', {
     OS_API_SETTINGS__ENABLED_PROVIDER_DRIVERS: 'amphora: The driver., f5: Another',
   });
   await expectRefusal(noop(dataDir), 'Cannot make pairs of amphorae yet', {
     OS_CONTROLLER_WORKER__LOADBALANCER_TOPOLOGY: 'ACTIVE_STANDBY',
   });
+  await expectRefusal(noop(dataDir), 'Cannot use AES128-SHA of default_pool_ciphers', {
+    OS_API_SETTINGS__TLS_CIPHER_PROHIBIT_LIST: 'RC4-SHA:AES128-SHA',
+    OS_API_SETTINGS__DEFAULT_POOL_CIPHERS: 'TLS_AES_256_GCM_SHA384:AES128-SHA',
+  });
+  await expectRefusal(noop(dataDir), 'Cannot use TLSv1.2 of default_listener_tls_versions', {
+    OS_API_SETTINGS__MINIMUM_TLS_VERSION: 'TLSv1.3',
+  });
+  await expectRefusal(noop(dataDir), 'Cannot use minimum_tls_version 1.2: there are SSLv3', {
+    OS_API_SETTINGS__MINIMUM_TLS_VERSION: '1.2',
+  });
+  await expectRefusal(noop(dataDir), 'Cannot use a Barbican from standalone', {
+    OS_CERTIFICATES__CERT_MANAGER: 'barbican_cert_manager',
+  });
   await expectRefusal(noop(dataDir), 'OS_OTTAVIA__LEASE_TTL', { OS_OTTAVIA__LEASE_TTL: 'soon' });
   expect(existsSync(dataDir)).toBe(false);
+});
+
+test('a password that was changed stays changed; one whose file is lost is replaced', async () => {
+  const dataDir = freshDirectory();
+  const file = join(dataDir, 'clouds.yaml');
+  const environment = { ...process.env, OS_CLIENT_CONFIG_FILE: file };
+  const passwordIn = () => /password: (\S+)/.exec(readFileSync(file, 'utf8'))![1]!;
+  const list = () => runOttavia(['lb', 'list'], { env: environment });
+  const login = (password: string) => ({
+    auth: {
+      identity: { methods: ['password'], password: { user: { name: 'admin', domain: {}, password } } },
+    },
+  });
+  const post = (url: string, body: object) =>
+    fetch(url, { method: 'POST', body: JSON.stringify(body), headers });
+  const headers = { 'content-type': 'application/json' };
+
+  let program = new OttaviaProcess(noop(dataDir));
+  let url = await program.ready();
+  const first = passwordIn();
+  const answer = await post(`${url}/identity/v3/auth/tokens`, login(first));
+  const { token } = (await answer.json()) as { token: { user: { id: string } } };
+  const change = { user: { original_password: first, password: 'mine' } };
+  expect((await post(`${url}/identity/v3/users/${token.user.id}/password`, change)).status).toBe(204);
+  await program.end();
+
+  program = new OttaviaProcess(noop(dataDir));
+  url = await program.ready();
+  expect(await list()).toMatchObject({ code: 1 });
+  expect((await post(`${url}/identity/v3/auth/tokens`, login('mine'))).status).toBe(201);
+  await program.end();
+
+  rmSync(file);
+  program = new OttaviaProcess(noop(dataDir));
+  url = await program.ready();
+  expect([first, 'mine']).not.toContain(passwordIn());
+  expect(await list()).toMatchObject({ code: 0 });
+  expect((await post(`${url}/identity/v3/auth/tokens`, login('mine'))).status).toBe(401);
+  await program.end();
+});
+
+test('a policy file that is wrong or absent is named', async () => {
+  const dataDir = freshDirectory();
+  const policy = join(parent, 'policy.yaml');
+  writeFileSync(policy, '"load-balancer:read": "role:reader and"\n');
+  const file = join(parent, 'good.conf');
+  writeFileSync(file, '');
+  await expectRefusal(
+    noop(dataDir, '--config-file', file),
+    `Cannot use policy file ${policy}, line 1: rule load-balancer:read: it ends where a check should follow`,
+  );
+  rmSync(policy);
+  await expectRefusal(noop(dataDir), 'Cannot read policy file /nowhere.yaml: there is none', {
+    OS_OSLO_POLICY__POLICY_FILE: '/nowhere.yaml',
+  });
+  expect(existsSync(dataDir)).toBe(false);
+});
+
+test('asks a Keystone who its users are, and the policy beside its configuration what they may', async () => {
+  const [keystoneDir, dataDir, directory] = [
+    freshDirectory(),
+    freshDirectory(),
+    mkdtempSync(join(parent, 'keystone-')),
+  ];
+  const keystone = new OttaviaProcess(noop(keystoneDir));
+  const identity = `${await keystone.ready()}/identity`;
+  const clouds = readFileSync(join(keystoneDir, 'clouds.yaml'), 'utf8');
+  const password = /password: (\S+)/.exec(clouds)![1]!;
+  const file = join(directory, 'octavia.conf');
+  writeFileSync(
+    file,
+    `[api_settings]\nauth_strategy = keystone\n[keystone_authtoken]\nauth_url = ${identity}\nusername = admin\npassword = ${password}\nproject_name = admin\n`,
+  );
+  writeFileSync(
+    join(directory, 'policy.yaml'),
+    '"load-balancer:read-global": "!"\n"load-balancer:read": "rule:load-balancer:owner"\n',
+  );
+  const program = new OttaviaProcess(noop(dataDir, '--config-file', file));
+  const url = await program.ready();
+  expect(existsSync(join(dataDir, 'openrc'))).toBe(false);
+  const user = { name: 'admin', domain: { id: 'default' }, password };
+  const scope = { project: { name: 'admin', domain: { id: 'default' } } };
+  const login = await fetch(`${identity}/v3/auth/tokens`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ auth: { identity: { methods: ['password'], password: { user } }, scope } }),
+  });
+  const token = login.headers.get('x-subject-token')!;
+  const get = async (path: string, given: string) => {
+    const answer = await fetch(`${url}/v2/lbaas${path}`, { headers: { 'x-auth-token': given } });
+    return [answer.status, answer.headers.get('www-authenticate')];
+  };
+  expect(await get('/pools', token)).toEqual([200, null]);
+  expect(await get('/pools?project_id=other', token)).toEqual([403, null]);
+  expect(await get('/pools', 'made-up')).toEqual([401, `Keystone uri="${identity}"`]);
+  await keystone.end();
+  expect(await get('/pools', 'unseen')).toEqual([503, null]);
+  expect(await get('/pools', token)).toEqual([200, null]);
+  expect((await program.end()).stdout).not.toContain('openrc');
 });
 
 test('without authentication clients need no password', async () => {

@@ -2,17 +2,26 @@
 import { randomUUID } from 'node:crypto';
 import { loadGraph } from '../db/graph.ts';
 import { insertLoadBalancer, storeVip, withdrawLoadBalancer } from '../db/load-balancers.ts';
+import { withQuotaRow } from '../db/quotas.ts';
 import { ensureVipPort } from '../drivers/network/vip-port.ts';
 import { timestamp } from '../lib/clock.ts';
 import { errorChain, Fault } from '../lib/errors.ts';
+import { emptyGraph } from '../model/graph.ts';
 import { type LoadBalancer, vipPortName } from '../model/load-balancer.ts';
 import { authorize } from './auth.ts';
-import { parsePost, refuse, rootOf } from './body.ts';
-import { Draft, notFound } from './draft.ts';
+import { parsePost, rootOf } from './body.ts';
+import { checkQuota, Draft, notFound } from './draft.ts';
 import { isObject } from './fields.ts';
+import { chooseProvider, lockOffers } from './offers.ts';
 import type { ApiDeps, Call, Env, Operation } from './resource.ts';
-import { inspectNetworkObjects, LOAD_BALANCER_FIELDS, loadBalancerView } from './resources/load-balancers.ts';
+import {
+  checkSecurityGroups,
+  inspectNetworkObjects,
+  LOAD_BALANCER_FIELDS,
+  loadBalancerView,
+} from './resources/load-balancers.ts';
 import { fullTree } from './resources/status-tree.ts';
+import { findLimits } from './settings.ts';
 import { inspectTree, parseTree, planTree } from './tree.ts';
 import { planVip, type VipPlan, type VipRequest } from './vip.ts';
 
@@ -37,7 +46,8 @@ interface LoadBalancerBody extends VipRequest {
 
 export function createOperation(deps: ApiDeps): Operation {
   const run = (call: Call) => createLoadBalancer(deps, call);
-  return { method: 'POST', path: '/loadbalancers', status: 201, query: [], run };
+  const answers = 'created_loadbalancer';
+  return { method: 'POST', path: '/loadbalancers', status: 201, query: [], of: LOAD_BALANCERS, answers, run };
 }
 
 /** Source: contract api.md 5.3 to 5.5. */
@@ -51,40 +61,37 @@ async function createLoadBalancer(deps: ApiDeps, call: Call) {
   authorize(call.caller, 'loadbalancer:post', project_id);
   if (isObject(raw) && 'vip_sg_ids' in raw)
     authorize(call.caller, 'loadbalancer:post:vip_sg_ids', project_id);
-  const env = chooseProvider(deps, body.provider);
+  const env = await chooseProvider(deps, body, isObject(raw) && 'provider' in raw);
   const vip = await planVip(body, env);
-  if (body.flavor_id) refuse('flavor_id', body.flavor_id, 'There is no such flavor.');
-  if (body.availability_zone)
-    refuse('availability_zone', body.availability_zone, 'There is no such availability zone.');
   await inspectNetworkObjects(parsed, env);
-  await inspectTree(tree, env);
+  // A port that the user brought keeps its policy, unless something else is said.
+  if (!(isObject(raw) && 'vip_qos_policy_id' in raw))
+    body.vip_qos_policy_id = vip.port?.qos_policy_id ?? null;
+  await inspectTree(tree, env, { ...call, secrets: deps.secrets });
 
   const now = timestamp(deps.clock.now());
   const record = newLoadBalancer(body, project_id, vip, env, now);
-  const draft = new Draft(
-    { load_balancer: record, listeners: [], pools: [], members: [], health_monitors: [], amphorae: [] },
-    { now, vipVersions: vip.versions },
-  );
+  const draft = new Draft(emptyGraph(record), { now, vipVersions: vip.versions });
+  checkSecurityGroups(parsed, record);
   planTree(draft, tree, env);
 
   const owner = `api ${randomUUID()}`;
   const lease = vip.port ? undefined : { owner, expires_at_ms: deps.clock.now() + LEASE_MS };
-  await deps.db.transaction().execute(async trx => {
-    await insertLoadBalancer(trx, record, lease);
-    await draft.write(trx);
-  });
+  const growth = draft.growth().set('load_balancer', 1);
+  await withQuotaRow(deps.db, () =>
+    deps.db.transaction().execute(async trx => {
+      await checkQuota(trx, project_id, growth, findLimits(deps.settings));
+      await lockOffers(trx, body);
+      await insertLoadBalancer(trx, record, lease);
+      await draft.write(trx);
+    }),
+  );
   if (!vip.port) await obtainVip(deps, record, env, owner);
   await deps.queue.notify(record.id);
 
   const graph = await loadGraph(deps.db, record.id);
   if (!graph) throw notFound('load_balancer', record.id);
   return { loadbalancer: { ...loadBalancerView(graph.load_balancer), ...fullTree(graph) } };
-}
-
-function chooseProvider(deps: ApiDeps, name: string): Env {
-  const entry = deps.providers.get(name);
-  if (!entry) refuse('provider', name, `Value should be one of: ${[...deps.providers.keys()].join(', ')}.`);
-  return { ...entry, settings: deps.settings };
 }
 
 function newLoadBalancer(
@@ -113,14 +120,14 @@ function newLoadBalancer(
     vip_network_id: vip.network_id,
     vip_qos_policy_id: body.vip_qos_policy_id,
     vip_sg_ids: body.vip_sg_ids,
-    vip_vnic_type: 'normal',
+    vip_vnic_type: env.offer.sriov_vip ? 'direct' : 'normal',
     additional_vips: vip.additional,
     vip_port_owned: vip.port === null,
     // An alias is not kept: the name is the provider's own.
     provider: env.provider.name,
-    flavor_id: null,
-    availability_zone: null,
-    topology: env.settings.loadbalancer_topology,
+    flavor_id: body.flavor_id,
+    availability_zone: body.availability_zone,
+    topology: env.offer.loadbalancer_topology ?? env.settings.loadbalancer_topology,
     error_reason: null,
   };
 }

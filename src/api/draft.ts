@@ -1,25 +1,24 @@
 /** One write while it is being thought out: rules change the graph in memory, then the rows that differ are written. */
 import { randomUUID } from 'node:crypto';
 import { type Change, changeLoadBalancer } from '../db/change.ts';
-import { type ChildTable, insertRecords, type ResourceTable, updateRecords } from '../db/children.ts';
-import { loadGraphIn } from '../db/graph.ts';
+import {
+  CHILD_TABLES,
+  type ChildTable,
+  insertRecords,
+  type ResourceTable,
+  updateRecords,
+} from '../db/children.ts';
+import { LIST_OF, loadGraphIn } from '../db/graph.ts';
+import { shiftPositions } from '../db/positions.ts';
+import { findMetQuota, type Growth, type QuotaDefaults, withQuotaRow } from '../db/quotas.ts';
 import type { RecordOf } from '../db/rows.ts';
 import type { Db, Trx } from '../db/schema.ts';
 import { findCanonicalAddress, type IpVersion, versionOf } from '../lib/addresses.ts';
 import { Fault } from '../lib/errors.ts';
 import type { LoadBalancerGraph } from '../model/graph.ts';
+import type { L7Policy } from '../model/l7.ts';
 import type { LoadBalancer, Resource } from '../model/load-balancer.ts';
 import type { ProvisioningStatus } from '../model/status.ts';
-
-const LISTS = {
-  listener: 'listeners',
-  pool: 'pools',
-  member: 'members',
-  health_monitor: 'health_monitors',
-} as const satisfies Record<ChildTable, keyof LoadBalancerGraph>;
-
-/** Parents before children. */
-const TABLES: readonly ChildTable[] = ['pool', 'listener', 'member', 'health_monitor'];
 
 export const TITLES: Record<ResourceTable, string> = {
   load_balancer: 'Load Balancer',
@@ -27,6 +26,8 @@ export const TITLES: Record<ResourceTable, string> = {
   pool: 'Pool',
   member: 'Member',
   health_monitor: 'Health Monitor',
+  l7policy: 'L7 Policy',
+  l7rule: 'L7 Rule',
 };
 
 export function notFound(table: ResourceTable, id: string): Fault {
@@ -58,6 +59,7 @@ export class Draft {
   readonly #inserted = new Map<Resource, ChildTable>();
   #created = 0;
   readonly #written = new Map<Resource, Written>();
+  readonly #shifts = new Map<string, number>();
 
   constructor(
     graph: LoadBalancerGraph,
@@ -90,6 +92,16 @@ export class Draft {
 
   get isUnchanged(): boolean {
     return this.#inserted.size === 0 && this.#written.size === 0;
+  }
+
+  /** By table, how many more rows there will be: the new ones without those that are to go. */
+  growth(): Map<string, number> {
+    const growth = new Map<string, number>();
+    const add = (table: string, n: number) => growth.set(table, (growth.get(table) ?? 0) + n);
+    for (const table of this.#inserted.values()) add(table, 1);
+    for (const { table, set } of this.#written.values())
+      if (set.provisioning_status === 'PENDING_DELETE') add(table, -1);
+    return growth;
   }
 
   /** Throws `not-found`. */
@@ -143,6 +155,12 @@ export class Draft {
     });
   }
 
+  /** Makes room for another policy: what is shifted is as settled as before, because only the order counts. */
+  shift(policy: L7Policy, by: number): void {
+    policy.position += by;
+    if (!this.#inserted.has(policy)) this.#shifts.set(policy.id, (this.#shifts.get(policy.id) ?? 0) + by);
+  }
+
   /** Its status and generation were raised already when the draft began. */
   changeLoadBalancer(set: Partial<LoadBalancer>): void {
     const lb = this.graph.load_balancer;
@@ -152,7 +170,7 @@ export class Draft {
 
   /** Writes all of it: one statement per table for what is new, one per kind of change for the rest. */
   async write(trx: Trx): Promise<void> {
-    for (const table of TABLES) {
+    for (const table of CHILD_TABLES) {
       const records = [...this.#inserted].filter(([, t]) => t === table).map(([record]) => record);
       if (records.length > 0) await insertRecords(trx, table, records as RecordOf<typeof table>[]);
     }
@@ -166,6 +184,7 @@ export class Draft {
     for (const { table, ids, set } of groups.values()) {
       if (Object.keys(set).length > 0) await updateRecords(trx, table, ids, set);
     }
+    await shiftPositions(trx, this.#shifts);
   }
 
   /** Microseconds tell the order in which the records of one request were named. */
@@ -174,7 +193,7 @@ export class Draft {
   }
 
   #list<T extends ChildTable>(table: T): RecordOf<T>[] {
-    return this.graph[LISTS[table]] as unknown as RecordOf<T>[];
+    return this.graph[LIST_OF[table]] as unknown as RecordOf<T>[];
   }
 
   #write(table: ResourceTable, record: Resource, set: object): void {
@@ -201,6 +220,8 @@ export const STRICTLY_DELETABLE: readonly ProvisioningStatus[] = ['ACTIVE', 'ERR
 export interface DraftOptions {
   nowMs: number;
   strict: boolean;
+  /** null: nothing is limited. */
+  quotas: QuotaDefaults | null;
 }
 
 /**
@@ -215,18 +236,33 @@ export async function writeDraft(
 ): Promise<boolean> {
   const onlyIn = options.strict ? STRICTLY_MUTABLE : undefined;
   try {
-    await changeLoadBalancer(db, loadBalancerId, { nowMs: options.nowMs, onlyIn }, async change => {
-      const draft = await openDraft(change, options.strict);
-      plan(draft);
-      if (draft.isUnchanged) throw new NothingToDo();
-      await draft.write(change.trx);
-    });
+    const { nowMs, strict, quotas } = options;
+    await withQuotaRow(db, () =>
+      changeLoadBalancer(db, loadBalancerId, { nowMs, onlyIn }, async change => {
+        const draft = await openDraft(change, strict);
+        plan(draft);
+        if (draft.isUnchanged) throw new NothingToDo();
+        await checkQuota(change.trx, change.load_balancer.project_id, draft.growth(), quotas);
+        await draft.write(change.trx);
+      }),
+    );
     return true;
   } catch (error) {
     // Rolled back on purpose: the load balancer stays as settled as it was.
     if (error instanceof NothingToDo) return false;
     throw error;
   }
+}
+
+/** Throws `forbidden` when the project would have more than it may; inside `withQuotaRow`. */
+export async function checkQuota(
+  trx: Trx,
+  project_id: string | null,
+  growth: Growth,
+  quotas: QuotaDefaults | null,
+): Promise<void> {
+  const met = quotas && project_id && (await findMetQuota(trx, project_id, growth, quotas));
+  if (met) throw new Fault('forbidden', `Quota has been met for resources: ${TITLES[met]}`);
 }
 
 class NothingToDo extends Error {}

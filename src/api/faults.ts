@@ -1,21 +1,7 @@
-/** The only place that knows which HTTP status an error has and what its body looks like. */
+/** What the body of a failed request looks like, and which fault it is that somebody else threw. */
 import type { FastifyError } from 'fastify';
 import { findStorageFault } from '../db/failures.ts';
-import { Fault, type FaultKind } from '../lib/errors.ts';
-
-export const STATUS_OF: Readonly<Record<FaultKind, number>> = {
-  invalid: 400,
-  unauthorized: 401,
-  forbidden: 403,
-  'not-found': 404,
-  'not-allowed': 405,
-  'not-acceptable': 406,
-  conflict: 409,
-  'too-large': 413,
-  'unsupported-media': 415,
-  unsupported: 501,
-  unavailable: 503,
-};
+import { Fault, type FaultKind, STATUS_OF } from '../lib/errors.ts';
 
 /** What is thrown while a request is read, before any of our code sees it. */
 const FRAMEWORK_FAULTS: Readonly<Record<string, [FaultKind, string]>> = {

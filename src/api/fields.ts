@@ -68,11 +68,11 @@ export function integer(min: number, max = 2_147_483_647): Kind<number> {
 }
 
 /** One of a few numbers, also as text: `1.1` or `"1.1"`. */
-export function numberOf(choices: readonly number[]): Kind<number> {
+export function numberOf(choices: readonly number[], digits = 1): Kind<number> {
   return {
     schema: Type.Union([
       ...choices.map(c => Type.Literal(c)),
-      ...choices.map(c => Type.Literal(c.toFixed(1))),
+      ...choices.map(c => Type.Literal(c.toFixed(digits))),
     ]),
     parse(value, at, problems) {
       const number = toNumber(value, /^\s*[+-]?\d+(\.\d*)?\s*$/);
@@ -80,7 +80,7 @@ export function numberOf(choices: readonly number[]): Kind<number> {
       return problems.refuse(
         at,
         value,
-        `Value should be one of: ${choices.map(c => c.toFixed(1)).join(', ')}.`,
+        `Value should be one of: ${choices.map(c => c.toFixed(digits)).join(', ')}.`,
       );
     },
   };

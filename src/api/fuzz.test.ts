@@ -1,10 +1,12 @@
 /** Random requests on every operation: never a 5xx but 501, every refusal a sentence, and rows that keep their rules. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { encodeRow } from '../db/rows.ts';
+import { buildGraph } from '../model/graph.fixture.ts';
 import type { LoadBalancerGraph } from '../model/graph.ts';
 import { portGroup } from '../model/protocols.ts';
 import { apiOperations } from './server.ts';
-import { NETWORK, OTHER_SUBNET, SUBNET } from './testing.ts';
+import { NETWORK, OTHER_SUBNET, PROJECT, SUBNET } from './testing.ts';
 import { givenWorld, graphsOf, type World } from './testing-scenarios.ts';
 
 const REQUESTS = Number(process.env.FUZZ_REQUESTS ?? 3500);
@@ -19,6 +21,7 @@ const id = fc.constantFrom(
   '$member',
   '$monitor',
   '$tcpListener',
+  '$policy',
   '$last',
 );
 const mostly = (...right: string[]) =>
@@ -29,7 +32,7 @@ const tls = fc.constantFrom<unknown>('TLSv1.2', 'TLSv1.3', 'h2', 'http/1.1');
 /** Values that a field often takes; anything else can be there too. */
 const LIKELY: Record<string, fc.Arbitrary<unknown>> = {
   loadbalancer_id: mostly('$lb', '$other'),
-  listener_id: mostly('$tcpListener', '$otherListener'),
+  listener_id: mostly('$tcpListener', '$otherListener', '$listener'),
   pool_id: mostly('$tcpPool', '$otherPool', '$pool'),
   default_pool_id: mostly('$pool', '$tcpPool'),
   protocol: fc.constantFrom('HTTP', 'HTTP', 'TCP', 'TCP', 'HTTPS', 'UDP', 'TERMINATED_HTTPS', 'PROXY'),
@@ -43,7 +46,17 @@ const LIKELY: Record<string, fc.Arbitrary<unknown>> = {
     },
     { requiredKeys: [] },
   ),
-  type: fc.constantFrom('HTTP', 'TCP', 'PING', 'TLS-HELLO', 'UDP-CONNECT'),
+  type: fc.constantFrom('HTTP', 'TCP', 'PING', 'TLS-HELLO', 'UDP-CONNECT', 'PATH', 'HEADER', 'SSL_DN_FIELD'),
+  compare_type: fc.constantFrom('EQUAL_TO', 'STARTS_WITH', 'REGEX'),
+  key: fc.constantFrom('x', 'a b', null),
+  value: fc.constantFrom('/a', 'a b', '(', '.*'),
+  invert: flag,
+  action: fc.constantFrom('REJECT', 'REJECT', 'REDIRECT_TO_URL', 'REDIRECT_TO_POOL', 'REDIRECT_PREFIX'),
+  redirect_pool_id: mostly('$pool', '$tcpPool'),
+  redirect_url: fc.constantFrom('http://a.example', 'x'),
+  redirect_prefix: fc.constantFrom('https://a.example/p', 'ftp://a'),
+  redirect_http_code: fc.constantFrom<unknown>(301, '308', 200),
+  position: fc.integer({ min: 0, max: 6 }),
   delay: fc.nat(9),
   timeout: fc.nat(9),
   max_retries: fc.integer({ min: 0, max: 11 }),
@@ -83,7 +96,20 @@ const LIKELY: Record<string, fc.Arbitrary<unknown>> = {
   hsts_max_age: fc.nat(),
   connection_limit: fc.constantFrom<unknown>('100', -1, -2, null),
   provider: fc.constantFrom('amphora', 'octavia', 'x'),
-  flavor_id: fc.constantFrom(null, SUBNET),
+  flavor_id: fc.constantFrom(null, SUBNET, '$flavor', '$flavor'),
+  availability_zone: fc.constantFrom('zone', 'zone', 'nowhere'),
+  flavor_profile_id: mostly('$flavorprofile'),
+  availability_zone_profile_id: mostly('$availability_zone_profile'),
+  provider_name: fc.constantFrom('amphora', 'octavia', 'amphora', 'x'),
+  flavor_data: fc.constantFrom('{}', '{"compute_flavor":"x"}', '{"sriov_vip":true}', '{"x":1}', '{', '[]'),
+  availability_zone_data: fc.constantFrom('{}', '{"compute_zone":"x"}', '{"valid_vip_networks":[]}', 'null'),
+  enabled: flag,
+  ...Object.fromEntries(
+    ['loadbalancer', 'health_monitor', 'pool', 'l7rule'].map(name => [
+      name,
+      fc.constantFrom<unknown>(-1, 1000, '2000', null, 'x', -2),
+    ]),
+  ),
 };
 
 const strange = fc.oneof(
@@ -124,6 +150,7 @@ const FIELDS: Record<string, { always: string[]; some: string[] }> = {
       'additional_vips',
       'provider',
       'flavor_id',
+      'availability_zone',
       'admin_state_up',
       'description',
     ],
@@ -165,15 +192,41 @@ const FIELDS: Record<string, { always: string[]; some: string[] }> = {
     always: ['pool_id', 'type', 'delay', 'timeout', 'max_retries'],
     some: ['max_retries_down', 'http_method', 'url_path', 'expected_codes', 'http_version', 'domain_name'],
   },
+  flavor: { always: ['name', 'flavor_profile_id'], some: ['description', 'enabled'] },
+  flavorprofile: { always: ['name', 'provider_name', 'flavor_data'], some: ['name', 'flavor_data'] },
+  availability_zone: {
+    always: ['name', 'availability_zone_profile_id'],
+    some: ['description', 'enabled'],
+  },
+  availability_zone_profile: {
+    always: ['name', 'provider_name', 'availability_zone_data'],
+    some: ['name', 'availability_zone_data'],
+  },
+  quota: { always: [], some: ['loadbalancer', 'health_monitor', 'pool', 'l7rule'] },
+  l7policy: {
+    always: ['listener_id', 'action'],
+    some: [
+      ...['redirect_pool_id', 'redirect_url', 'redirect_prefix', 'redirect_http_code'],
+      ...['position', 'position', 'position', 'description', 'admin_state_up'],
+    ],
+  },
+  rule: {
+    always: ['type', 'compare_type', 'value'],
+    some: ['key', 'key', 'invert', 'admin_state_up'],
+  },
 };
+
+/** What has neither tags nor a provisioning status. */
+const PLAIN = ['flavor', 'flavorprofile', 'availability_zone', 'availability_zone_profile', 'quota'];
 
 function objectOf(root: string, isUpdate: boolean): fc.Arbitrary<Record<string, unknown>> {
   const { always, some } = FIELDS[root]!;
   // An update that names what cannot change is refused for that alone: mostly leave it out.
-  const keys = isUpdate ? [...some, 'name', 'tags'] : [...always, ...some, 'name', 'tags'];
+  const more = PLAIN.includes(root) ? [] : root === 'rule' ? ['tags'] : ['tags', 'name'];
+  const keys = [...(isUpdate ? [] : always), ...some, ...more];
   const optional = keys.filter(key => isUpdate || !always.includes(key));
   const likely = fc
-    .subarray(optional, { maxLength: 2 })
+    .subarray(optional, { maxLength: Math.min(2, optional.length) })
     .chain(chosen =>
       fc.record(Object.fromEntries([...(isUpdate ? [] : always), ...chosen].map(key => [key, LIKELY[key]!]))),
     );
@@ -208,9 +261,19 @@ function trees(): Record<string, fc.Arbitrary<unknown>> {
       name,
     }));
   const defaultPool = fc.oneof(fc.constant({ name: 'p' }), pool);
+  const rules = fc.array(objectOf('rule', false), { maxLength: 2 });
+  const policy = fc
+    .tuple(objectOf('l7policy', false), fc.option(defaultPool), rules)
+    .map(([body, redirect_pool, r]) => ({
+      ...without('listener_id', 'redirect_pool_id')(body),
+      ...{ redirect_pool, rules: r },
+    }));
   const listener = fc
-    .tuple(objectOf('listener', false), fc.option(defaultPool))
-    .map(([body, default_pool]) => ({ ...without('loadbalancer_id')(body), default_pool }));
+    .tuple(objectOf('listener', false), fc.option(defaultPool), fc.array(policy, { maxLength: 2 }))
+    .map(([body, default_pool, l7policies]) => ({
+      ...without('loadbalancer_id')(body),
+      ...{ default_pool, l7policies },
+    }));
   return { pools: fc.array(pool, { maxLength: 2 }), listeners: fc.array(listener, { maxLength: 2 }) };
 }
 
@@ -221,7 +284,12 @@ function bodyOf(path: string, method: string): fc.Arbitrary<unknown> {
     .split('/')
     .filter(part => !part.startsWith(':') && part !== 'stats')
     .at(-1)!;
-  const root = plural.slice(0, -1);
+  if (plural === 'failover' || plural === 'config') return fc.constant(undefined);
+  const root = plural
+    .replace(/ies$/, 'ys')
+    .replace('availabilityzone', 'availability_zone')
+    .replace('zonep', 'zone_p')
+    .slice(0, -1);
   const plain = objectOf(root, method === 'PUT').map(value => ({ [root]: value }));
   if (root !== 'loadbalancer' || method === 'PUT') return plain;
   const tree = fc.record(trees(), { requiredKeys: [] });
@@ -288,6 +356,15 @@ const PATH_IDS: Record<string, string[]> = {
   pools: ['$pool', '$pool', '$tcpPool', '$otherPool'],
   members: ['$member', '$member', '$tcpMember', '$last'],
   healthmonitors: ['$monitor', '$monitor', '$last'],
+  l7policies: ['$policy', '$policy', '$policy', '$last'],
+  rules: ['$rule', '$rule', '$last'],
+  quotas: ['p', PROJECT],
+  providers: ['amphora', 'amphora', 'octavia'],
+  flavors: ['$flavor', '$flavor', '$last'],
+  flavorprofiles: ['$flavorprofile', '$flavorprofile_spare', '$last'],
+  availabilityzones: ['zone', 'zone', 'free'],
+  availabilityzoneprofiles: ['$availability_zone_profile', '$availability_zone_profile_spare', '$last'],
+  amphorae: ['amphora', 'amphora', 'failed'],
 };
 
 interface Request {
@@ -339,20 +416,63 @@ function requestOn(method: string, path: string): fc.Arbitrary<Request> {
 const isStaying = (row: { provisioning_status: string }) => row.provisioning_status !== 'PENDING_DELETE';
 
 function expectSound(graph: LoadBalancerGraph): void {
-  const { load_balancer: lb, listeners, pools, members, health_monitors } = graph;
+  const { load_balancer: lb, listeners, pools, members, health_monitors, l7policies, l7rules } = graph;
   const unique = (keys: string[]) => expect(new Set(keys).size).toBe(keys.length);
   unique(listeners.filter(isStaying).map(l => `${portGroup(l.protocol)} ${l.protocol_port}`));
   unique(health_monitors.filter(isStaying).map(m => m.pool_id));
   unique(members.filter(isStaying).map(m => `${m.pool_id} ${m.address} ${m.protocol_port}`));
-  for (const row of [...listeners, ...pools, ...members, ...health_monitors]) {
+  for (const row of [...listeners, ...pools, ...members, ...health_monitors, ...l7policies, ...l7rules]) {
     expect(row.generation).toBeLessThanOrEqual(lb.generation);
     if (row.generation > lb.settled_generation) expect(row.provisioning_status).toMatch(/^PENDING_/);
   }
+  for (const { id } of listeners) {
+    const positions = l7policies.filter(p => p.listener_id === id).map(p => p.position);
+    expect(positions.toSorted((a, b) => a - b)).toEqual(positions.map((_, i) => i + 1));
+  }
+  const policyIds = new Set(l7policies.filter(isStaying).map(p => p.id));
+  for (const rule of l7rules.filter(isStaying)) expect(policyIds).toContain(rule.l7policy_id);
   const poolIds = new Set(pools.filter(isStaying).map(p => p.id));
   for (const child of [...members, ...health_monitors].filter(isStaying))
     expect(poolIds).toContain(child.pool_id);
   for (const l of listeners.filter(isStaying))
     if (l.default_pool_id) expect(poolIds).toContain(l.default_pool_id);
+  for (const p of l7policies.filter(isStaying))
+    if (p.redirect_pool_id) expect(poolIds).toContain(p.redirect_pool_id);
+}
+
+/** What operators keep, and two amphorae of `$lb`, of which one has failed. */
+async function addOffers(world: World): Promise<void> {
+  for (const name of ['flavor', 'availability_zone'] as const) {
+    const root = name === 'flavor' ? 'flavorprofile' : 'availability_zone_profile';
+    const path = `/${root.replaceAll('_', '')}s`;
+    for (const id of [`${root}_spare`, root]) {
+      const body = { name: id, provider_name: 'amphora', [`${name}_data`]: '{}' };
+      world.ids[id] = (await world.create(path, { [root]: body })).id;
+    }
+    for (const own of ['free', 'zone']) {
+      const body = { name: own, [`${name}_profile_id`]: world.ids[root] };
+      world.ids[name] = (await world.create(path.replace('profile', ''), { [name]: body })).id;
+    }
+  }
+  await world.request('PUT', `/quotas/${PROJECT}`, { quota: { member: 1000 } });
+  const loadbalancer_id = world.ids.lb!;
+  const { amphorae } = buildGraph({
+    amphorae: [
+      { id: 'amphora', loadbalancer_id },
+      { id: 'failed', loadbalancer_id, status: 'ERROR' },
+    ],
+  });
+  const rows = amphorae.map(amphora => encodeRow('amphora', amphora));
+  await world.db.insertInto('amphora').values(rows).execute();
+  const counters = {
+    bytes_in: 0,
+    bytes_out: 0,
+    active_connections: 0,
+    total_connections: 0,
+    request_errors: 0,
+  };
+  const statistics = { ...counters, amphora_id: 'amphora', listener_id: world.ids.tcpListener! };
+  await world.db.insertInto('listener_statistics').values(statistics).execute();
 }
 
 async function send(world: World, request: Request) {
@@ -387,6 +507,7 @@ test(`${REQUESTS} random requests, seed ${SEED}`, { timeout: 300_000 }, async ()
       fc.array(request, { minLength: perRun, maxLength: perRun, size: 'max' }),
       async requests => {
         await using world = await givenWorld();
+        await addOffers(world);
         for (const [i, one] of requests.entries()) {
           const { status, body } = await send(world, one);
           const told = `${JSON.stringify(one)} answered ${status} ${JSON.stringify(body)} ${world.failures.join()}`;

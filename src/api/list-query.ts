@@ -28,6 +28,7 @@ export const COMMON_FILTERS: Filters = {
   ...columns('text', false, ['id', 'name', 'provisioning_status', 'operating_status', 'created_at']),
   ...columns('text', true, ['project_id', 'updated_at']),
   ...columns('boolean', false, ['admin_state_up']),
+  ...columns('list', false, ['tags']),
   enabled: { column: 'admin_state_up', type: 'boolean', nullable: false },
 };
 
@@ -46,30 +47,41 @@ export type ListQuery = Omit<Page, 'scope'> & {
   project_id: string | undefined;
 };
 
-export function parseListQuery(query: URLSearchParams, filters: Filters, settings: ApiSettings): ListQuery {
+/** `order`: what a list is sorted by in the end. */
+export function parseListQuery(
+  query: URLSearchParams,
+  filters: Filters,
+  settings: ApiSettings,
+  order: readonly string[] = ['created_at', 'id'],
+): ListQuery {
   return {
-    filters: settings.allow_filtering ? parseFilters(query, filters) : [],
-    sort: parseSort(settings.allow_sorting ? query : new URLSearchParams(), filters),
+    filters: settings.allow_filtering ? parseFilters(query, filters, settings) : [],
+    sort: parseSort(settings.allow_sorting ? query : new URLSearchParams(), filters, order),
     ...(settings.allow_pagination ? parsePaging(query, settings) : { limit: null }),
-    project_id: settings.allow_filtering ? (query.get('project_id') ?? undefined) : undefined,
+    project_id:
+      settings.allow_filtering && !settings.filters_take_several
+        ? (query.get('project_id') ?? undefined)
+        : undefined,
   };
 }
 
-function parseFilters(query: URLSearchParams, filters: Filters): Condition[] {
+function parseFilters(query: URLSearchParams, filters: Filters, settings: ApiSettings): Condition[] {
   const conditions: Condition[] = [];
   for (const key of new Set(query.keys())) {
-    if (PAGING.includes(key) || SORTING.includes(key) || key === 'fields' || key === 'project_id') continue;
+    if (PAGING.includes(key) || SORTING.includes(key) || key === 'fields') continue;
+    if (key === 'project_id' && !settings.filters_take_several) continue;
     const values = query.getAll(key);
-    const tags = Object.hasOwn(TAG_FILTERS, key) ? TAG_FILTERS[key] : undefined;
+    const tags = filters.tags && Object.hasOwn(TAG_FILTERS, key) ? TAG_FILTERS[key] : undefined;
     if (tags) {
       conditions.push({ is: tags, column: 'tags', values: values.flatMap(v => v.split(',')) });
       continue;
     }
     const filter = Object.hasOwn(filters, key) ? filters[key] : undefined;
     if (!filter) throw new Fault('invalid', `Invalid filter: ${key.slice(0, 60).toWellFormed()}.`);
-    if (values.length > 1 && filter.type !== 'list')
-      throw new Fault('invalid', `Invalid filter: ${key} is given ${values.length} times.`);
-    conditions.push(...values.map(value => toCondition(filter, value)));
+    const wanted = values.map(value => toCondition(filter, value));
+    if (values.length === 1 || filter.type === 'list') conditions.push(...wanted);
+    else if (settings.filters_take_several) conditions.push({ is: 'any-of', conditions: wanted });
+    else throw new Fault('invalid', `Invalid filter: ${key} is given ${values.length} times.`);
   }
   return conditions;
 }
@@ -95,7 +107,7 @@ function toCondition(filter: Filter, value: string): Condition {
   }
 }
 
-function parseSort(query: URLSearchParams, filters: Filters): SortKey[] {
+function parseSort(query: URLSearchParams, filters: Filters, order: readonly string[]): SortKey[] {
   const keys: SortKey[] = requestedSort(query).map(([name, direction]) => {
     const filter = Object.hasOwn(filters, name) ? filters[name] : undefined;
     if (!filter || filter.type === 'list' || filter.type === 'monitor')
@@ -108,7 +120,7 @@ function parseSort(query: URLSearchParams, filters: Filters): SortKey[] {
       );
     return { column: filter.column, nullable: filter.nullable, descending: lower === 'desc' };
   });
-  for (const column of ['created_at', 'id']) {
+  for (const column of order) {
     if (!keys.some(key => key.column === column)) keys.push({ column, descending: false, nullable: false });
   }
   return keys;

@@ -1,14 +1,14 @@
 /** List, show, create, update and delete, for whatever resource under a load balancer. */
 import { type ChildTable, findRecord } from '../db/children.ts';
 import { loadGraph } from '../db/graph.ts';
+import { loadOffer } from '../db/offers.ts';
 import type { Condition } from '../db/page.ts';
 import { listPage } from '../db/page.ts';
 import type { RecordOf } from '../db/rows.ts';
 import { timestamp } from '../lib/clock.ts';
 import { Fault } from '../lib/errors.ts';
-import type { Caller } from '../model/caller.ts';
 import type { LoadBalancer } from '../model/load-balancer.ts';
-import { authorize } from './auth.ts';
+import { authorize, isAllowed, type RuledCaller } from './auth.ts';
 import { parsePost, parsePut, rootOf } from './body.ts';
 import { Draft, notFound, writeDraft } from './draft.ts';
 import { pageLinks, parseListQuery, selectFields } from './list-query.ts';
@@ -21,33 +21,32 @@ import {
   getProvider,
   type Operation,
 } from './resource.ts';
+import { findLimits } from './settings.ts';
 
 /** The five operations of a resource. */
 export function childOperations<T extends ChildTable>(
   deps: ApiDeps,
   resource: ChildResource<T>,
 ): Operation[] {
-  const { path } = resource;
-  const item = `${path}/:id`;
+  const all = { path: resource.path, of: resource };
+  const one = { path: `${resource.path}/:id`, of: resource };
+  const read = { method: 'GET', status: 200, query: 'any', remembered: true } as const;
   return [
-    { method: 'GET', path, status: 200, query: 'any', run: call => list(deps, resource, call) },
-    { method: 'POST', path, status: 201, query: [], run: call => create(deps, resource, call) },
-    { method: 'GET', path: item, status: 200, query: 'any', run: call => show(deps, resource, call) },
-    { method: 'PUT', path: item, status: 200, query: [], run: call => update(deps, resource, call) },
-    { method: 'DELETE', path: item, status: 204, query: [], run: call => remove(deps, resource, call) },
+    { ...read, ...all, run: call => list(deps, resource, call) },
+    { method: 'POST', ...all, status: 201, query: [], run: call => create(deps, resource, call) },
+    { ...read, ...one, run: call => show(deps, resource, call) },
+    { method: 'PUT', ...one, status: 200, query: [], run: call => update(deps, resource, call) },
+    { method: 'DELETE', ...one, status: 204, query: [], run: call => remove(deps, resource, call) },
   ];
 }
 
 async function list<T extends ChildTable>(deps: ApiDeps, resource: ChildResource<T>, call: Call) {
   const query = parseListQuery(call.query, resource.filters, deps.settings);
   const parent = await resource.scope?.(deps.db, call.params);
-  if (parent) authorize(call.caller, `${resource.root}:get_all`, parent.project_id);
-  const scope = [
-    ...(parent?.conditions ?? []),
-    ...(parent && query.project_id === undefined
-      ? []
-      : projectScope(call.caller, resource.root, query.project_id)),
-  ];
+  if (parent) authorize(call.caller, `${policyNoun(resource)}:get_all`, parent.project_id);
+  const scope = parent
+    ? [...parent.conditions, ...ownedBy(query.project_id)]
+    : projectScope(call.caller, policyNoun(resource), query.project_id);
   const records = await listPage(deps.db, resource.table, { ...query, scope });
   const view = await resource.viewer(deps.db, records);
   return {
@@ -61,13 +60,19 @@ async function list<T extends ChildTable>(deps: ApiDeps, resource: ChildResource
   };
 }
 
-/** All projects for an administrator, else the caller's own; another one's is refused. Source: contract rbac.md 1. */
-export function projectScope(caller: Caller, root: string, project_id: string | undefined): Condition[] {
-  const wanted = project_id ?? (caller.is_admin ? undefined : caller.project_id);
-  if (wanted === undefined) return [];
-  authorize(caller, `${root}:get_all`, wanted);
-  return [{ is: 'equal', column: 'project_id', value: wanted! }];
+/**
+ * All projects for whom the policy lets see them, or the one that is asked for; else the caller's own, and another one's is
+ * refused. Source: contract rbac.md 1.
+ */
+export function projectScope(caller: RuledCaller, root: string, project_id: string | undefined): Condition[] {
+  const isGlobal = isAllowed(caller, `${root}:get_all-global`, project_id ?? null);
+  const wanted = project_id ?? (isGlobal ? undefined : caller.project_id);
+  if (!isGlobal) authorize(caller, `${root}:get_all`, wanted ?? null);
+  return ownedBy(wanted);
 }
+
+const ownedBy = (project_id: string | null | undefined): Condition[] =>
+  project_id === undefined ? [] : [{ is: 'equal', column: 'project_id', value: project_id! }];
 
 async function show<T extends ChildTable>(deps: ApiDeps, resource: ChildResource<T>, call: Call) {
   const record = await getRecord(deps, resource, call, 'get_one');
@@ -77,13 +82,14 @@ async function show<T extends ChildTable>(deps: ApiDeps, resource: ChildResource
 async function create<T extends ChildTable>(deps: ApiDeps, resource: ChildResource<T>, call: Call) {
   const body = parsePost(resource.fields, rootOf(call.body, resource.root), resource.root, deps.settings);
   const lb = await getLoadBalancer(deps.db, await resource.parentOf(deps.db, body, call.params));
-  authorize(call.caller, `${resource.root}:post`, lb.project_id);
-  const env = envOf(deps, lb);
-  await resource.inspect?.(body, env);
+  authorize(call.caller, `${policyNoun(resource)}:post`, lb.project_id);
+  const env = await envOf(deps, lb);
+  await resource.inspect?.(body, env, { ...call, secrets: deps.secrets });
   let id = '';
-  await changeAndNotify(deps, lb.id, draft => {
+  const plan = (draft: Draft) => {
     id = resource.create(draft, body, env, call.params).id;
-  });
+  };
+  await (resource.checksFirst ? changeOrRehearse(deps, lb.id, plan) : changeAndNotify(deps, lb.id, plan));
   return answer(deps, resource, await getWritten(deps, resource, id), call);
 }
 
@@ -91,16 +97,11 @@ async function update<T extends ChildTable>(deps: ApiDeps, resource: ChildResour
   const body = parsePut(resource.fields, rootOf(call.body, resource.root), resource.root, deps.settings);
   const record = await getRecord(deps, resource, call, 'put');
   const lb = await getLoadBalancer(deps.db, record.loadbalancer_id);
-  const env = envOf(deps, lb);
-  await resource.inspect?.(body, env);
-  const plan = (draft: Draft) =>
-    resource.update(draft, draft.getMutable(resource.table, record.id), body, env);
-  try {
-    await changeAndNotify(deps, lb.id, plan);
-  } catch (error) {
-    if (isConflict(error)) await rehearse(deps, lb, plan);
-    throw error;
-  }
+  const env = await envOf(deps, lb);
+  await resource.inspect?.(body, env, { ...call, secrets: deps.secrets, record });
+  await changeOrRehearse(deps, lb.id, draft =>
+    resource.update(draft, draft.getMutable(resource.table, record.id), body, env),
+  );
   return answer(deps, resource, await getWritten(deps, resource, record.id), call);
 }
 
@@ -118,24 +119,35 @@ export async function changeAndNotify(
   plan: (draft: Draft) => void,
 ): Promise<void> {
   const { strict_immutability: strict } = deps.settings;
-  const changed = await writeDraft(deps.db, lbId, { nowMs: deps.clock.now(), strict }, plan);
+  const quotas = findLimits(deps.settings);
+  const changed = await writeDraft(deps.db, lbId, { nowMs: deps.clock.now(), strict, quotas }, plan);
   if (changed) await deps.queue.notify(lbId);
 }
 
 /**
- * A body that is wrong is 400 even while the load balancer cannot be changed: Octavia checks updates before it takes
- * its lock. Source: contract api.md 4.2. Throws what is wrong with the plan itself, and writes nothing.
+ * The same where a body that is wrong is 400 even while the load balancer cannot be changed: Octavia checks updates
+ * before it takes its lock. Source: contract api.md 4.2. Throws what is wrong with the plan itself, before the conflict.
  */
-export async function rehearse(deps: ApiDeps, lb: LoadBalancer, plan: (draft: Draft) => void): Promise<void> {
-  const graph = await loadGraph(deps.db, lb.id);
-  if (graph) plan(new Draft(graph, { now: timestamp(deps.clock.now()) }));
+export async function changeOrRehearse(
+  deps: ApiDeps,
+  lbId: string,
+  plan: (draft: Draft) => void,
+): Promise<void> {
+  try {
+    await changeAndNotify(deps, lbId, plan);
+  } catch (error) {
+    const isConflict = error instanceof Fault && error.kind === 'conflict';
+    const graph = isConflict ? await loadGraph(deps.db, lbId) : undefined;
+    if (graph) plan(new Draft(graph, { now: timestamp(deps.clock.now()) }));
+    throw error;
+  }
 }
 
-export const isConflict = (error: unknown): boolean => error instanceof Fault && error.kind === 'conflict';
-
-export function envOf(deps: ApiDeps, lb: LoadBalancer): Env {
-  return { ...getProvider(deps, lb), settings: deps.settings };
+export async function envOf(deps: ApiDeps, lb: LoadBalancer): Promise<Env> {
+  return { ...getProvider(deps, lb), settings: deps.settings, offer: await loadOffer(deps.db, lb) };
 }
+
+const policyNoun = <T extends ChildTable>({ noun, root }: ChildResource<T>): string => noun ?? root;
 
 /** The record that the path names, if the caller may do that to it. */
 export async function getRecord<T extends ChildTable>(
@@ -148,7 +160,7 @@ export async function getRecord<T extends ChildTable>(
   const id = call.params.id ?? '';
   const record = await findRecord(deps.db, resource.table, id);
   if (!record || resource.contains?.(record, call.params) === false) throw notFound(resource.table, id);
-  authorize(call.caller, `${resource.root}:${action}`, record.project_id);
+  authorize(call.caller, `${policyNoun(resource)}:${action}`, record.project_id);
   return record;
 }
 

@@ -5,22 +5,29 @@ import { findRecord } from '../db/children.ts';
 import type { Condition } from '../db/page.ts';
 import type { RecordOf } from '../db/rows.ts';
 import type { Db } from '../db/schema.ts';
+import type { SecretStore } from '../drivers/certificates/secrets.ts';
 import type { Network } from '../drivers/network/network.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Fault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Authenticate, Caller } from '../model/caller.ts';
+import type { Offer } from '../model/flavor.ts';
 import type { LoadBalancer, Resource } from '../model/load-balancer.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Queue } from '../queue/queue.ts';
+import type { RuledCaller } from './auth.ts';
 import type { Body, Fields } from './body.ts';
 import { type Draft, notFound } from './draft.ts';
 import type { Filters } from './list-query.ts';
+import type { DOCUMENTS, OBJECTS } from './openapi/answers.ts';
+import type { Policy } from './policy/policy.ts';
 import type { ApiSettings } from './settings.ts';
 
 export interface ProviderEntry {
   provider: Provider;
   network: Network;
+  /** The operator's words about it; the provider's own when absent. */
+  description?: string | undefined;
 }
 
 export interface ApiDeps {
@@ -32,11 +39,22 @@ export interface ApiDeps {
   providers: ReadonlyMap<string, ProviderEntry>;
   settings: ApiSettings;
   authenticate: Authenticate;
+  policy: Policy;
+  /** The key manager, where references to certificates lead. */
+  secrets: SecretStore;
 }
 
 /** What rules may ask besides the draft. */
 export interface Env extends ProviderEntry {
   settings: ApiSettings;
+  /** What the flavor and the availability zone of the load balancer ask for. */
+  offer: Offer;
+}
+
+/** Who asks, about which record if there is one already, and where secrets are. */
+export interface Inspection extends Pick<ApiDeps, 'secrets'> {
+  caller: Caller;
+  record?: object;
 }
 
 /** One request, as operations see it. */
@@ -44,7 +62,7 @@ export interface Call {
   params: Readonly<Record<string, string>>;
   query: URLSearchParams;
   body: unknown;
-  caller: Caller;
+  caller: RuledCaller;
   /** Absolute and without the query: what links are made of. */
   url: string;
 }
@@ -53,17 +71,35 @@ export interface Operation {
   method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** Below the version, such as `/pools/:pool_id/members`. */
   path: string;
-  /** The status of success; 202 and 204 have no body. */
+  /** The status of success; 204, and 202 mostly, go without a body. */
   status: 200 | 201 | 202 | 204;
   /** The arguments that the query may hold; `any` ignores what it does not know. */
   query: readonly string[] | 'any';
+  /** What it is about, for the public document. */
+  of?: Described;
+  /** The answer, where it is neither one object of that kind nor a list of them. */
+  answers?: keyof typeof DOCUMENTS;
+  /** What it answers follows from rows that change seldom: it may be given again until one does. */
+  remembered?: true;
   run(call: Call): Promise<unknown>;
+}
+
+/** What there is to tell about a kind of objects. */
+export interface Described {
+  root: keyof typeof OBJECTS;
+  plural: string;
+  links?: string;
+  /** undefined: they cannot be written. */
+  fields?: Fields;
+  filters: Filters;
 }
 
 export interface ChildResource<T extends ChildTable> {
   table: T;
   /** The key around the object, such as `listener`. */
-  root: string;
+  root: keyof typeof OBJECTS;
+  /** Its name in policies, if that is not the root. */
+  noun?: string;
   /** The key around lists, which is also the first part of the links' key. */
   plural: string;
   path: string;
@@ -75,7 +111,9 @@ export interface ChildResource<T extends ChildTable> {
   scope?(db: Db, params: Call['params']): Promise<{ conditions: Condition[]; project_id: string | null }>;
   contains?(record: RecordOf<T>, params: Call['params']): boolean;
   /** Asks the outside world about what a body names, before any row is touched. Throws `invalid`. */
-  inspect?(body: Body, env: Env): Promise<void>;
+  inspect?(body: Body, env: Env, asked: Inspection): Promise<void>;
+  /** A creation is checked before the lock, as updates are. */
+  checksFirst?: boolean;
   create(draft: Draft, body: Body, env: Env, params: Call['params']): RecordOf<T>;
   update(draft: Draft, record: RecordOf<T>, body: Body, env: Env): void;
   remove(draft: Draft, record: RecordOf<T>): void;

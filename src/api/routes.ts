@@ -7,6 +7,15 @@ export interface Match {
   params: Record<string, string>;
 }
 
+/** The path is there, and the method is not. */
+export class NotAllowed extends Fault {
+  readonly methods: readonly string[];
+  constructor(method: string, methods: readonly string[]) {
+    super('not-allowed', `The method ${method} is not allowed here: the path has ${methods.join(', ')}.`);
+    this.methods = methods;
+  }
+}
+
 interface Route {
   segments: readonly string[];
   operations: Operation[];
@@ -42,10 +51,7 @@ export class Router {
     // A collection's path is an item's without its id.
     if (methods.includes('POST') && (method === 'PUT' || method === 'DELETE'))
       return new Fault('invalid', 'Missing argument: the id of the object must be in the path.');
-    return new Fault(
-      'not-allowed',
-      `The method ${method} is not allowed here: the path has ${methods.join(', ')}.`,
-    );
+    return new NotAllowed(method, methods);
   }
 }
 

@@ -2,7 +2,7 @@
 import Fastify from 'fastify';
 import { describe, expect, test } from 'vitest';
 import { Fault } from '../lib/errors.ts';
-import { type ApiDeps, apiPlugin, noauth } from './server.ts';
+import { type ApiDeps, apiPlugin, DEFAULT_API_SETTINGS, noauth } from './server.ts';
 import { givenApi, SUBNET } from './testing.ts';
 import { givenWorld, send } from './testing-scenarios.ts';
 
@@ -142,7 +142,14 @@ describe('a token', () => {
   const closed: ApiDeps['authenticate'] = request => {
     if (request.headers['x-auth-token'] !== 'good')
       throw new Fault('unauthorized', 'The request you have made requires authentication.');
-    return { user_id: 'u', project_id: 'p', roles: [], domain_id: null, system_scope: null, is_admin: false };
+    return {
+      user_id: 'u',
+      project_id: 'p',
+      roles: ['reader'],
+      domain_id: null,
+      system_scope: null,
+      is_admin: false,
+    };
   };
 
   test('is needed for everything but the versions, before anything else is looked at', async () => {
@@ -185,6 +192,135 @@ test('a failure of ours is 500 without its insides, and the log has all of it', 
   expect(body).toMatchObject({ faultcode: 'Server', debuginfo: null });
   expect(JSON.stringify(body)).not.toContain('health_monitor');
   expect(api.failures.join()).toContain('no such table: health_monitor');
+});
+
+test('a refused method is told which ones there are', async () => {
+  await using api = await givenApi({ settings: { healthcheck_enabled: true } });
+  for (const [method, path, allow] of [
+    ['PATCH', '/loadbalancers', 'POST, GET'],
+    ['TRACE', '/pools', 'GET, POST'],
+    ['POST', '/v2', 'GET'],
+    ['PUT', '/', 'GET, POST'],
+  ] as const) {
+    const { status, headers } = await api.request(method, path);
+    expect([path, status, headers.allow]).toEqual([path, 405, allow]);
+  }
+});
+
+describe('a browser', () => {
+  const site = { origin: 'https://dashboard.example' };
+  const cors = { ...DEFAULT_API_SETTINGS.cors, allowed_origin: [site.origin] };
+  const nobody = () => {
+    throw new Fault('unauthorized', 'The request you have made requires authentication.');
+  };
+  const corsHeaders = (headers: Record<string, unknown>) =>
+    Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith('access-control-')));
+  const preflight = { ...site, 'access-control-request-method': 'PUT' };
+
+  test('of an allowed site may read every answer, refusals too', async () => {
+    await using api = await givenApi({ settings: { cors }, authenticate: nobody });
+    for (const path of ['/', '/pools', '/nope', '/pools/%zz']) {
+      const { headers } = await api.request('GET', path, undefined, site);
+      expect(corsHeaders(headers)).toEqual({
+        'access-control-allow-origin': site.origin,
+        'access-control-allow-credentials': 'true',
+        'access-control-expose-headers': 'X-Auth-Token,X-Openstack-Request-Id',
+      });
+      expect(headers.vary).toBe('Origin');
+    }
+  });
+
+  test('asks without a token whether it may', async () => {
+    await using api = await givenApi({ settings: { cors }, authenticate: nobody });
+    const asked = { ...preflight, 'access-control-request-headers': 'x-auth-token, content-type' };
+    for (const path of ['/pools', '/v2', '/', '/nope']) {
+      const { status, body, headers } = await api.request('OPTIONS', path, undefined, asked);
+      expect([path, status, body]).toEqual([path, 200, '']);
+      expect(corsHeaders(headers)).toEqual({
+        'access-control-allow-origin': site.origin,
+        'access-control-allow-credentials': 'true',
+        'access-control-allow-methods': 'PUT',
+        'access-control-allow-headers': 'x-auth-token,content-type',
+        'access-control-max-age': '3600',
+      });
+    }
+  });
+
+  test.each<[string, Record<string, string>]>([
+    ['of another site', { ...preflight, origin: 'https://evil.example' }],
+    ['without a site', { 'access-control-request-method': 'PUT' }],
+    ['with another method', { ...preflight, 'access-control-request-method': 'PATCH' }],
+    ['with another header', { ...preflight, 'access-control-request-headers': 'x-other' }],
+    ['that announces nothing', site],
+  ])('%s gets 200 and no leave', async (_what, headers) => {
+    await using api = await givenApi({ settings: { cors } });
+    const answer = await api.request('OPTIONS', '/pools', undefined, headers);
+    expect([answer.status, corsHeaders(answer.headers)]).toEqual([200, {}]);
+  });
+
+  test('of another site reads nothing, and without the setting nobody does', async () => {
+    await using api = await givenApi({ settings: { cors } });
+    const evil = { origin: 'https://evil.example' };
+    expect(corsHeaders((await api.request('GET', '/pools', undefined, evil)).headers)).toEqual({});
+    await using closed = await givenApi();
+    expect(corsHeaders((await closed.request('GET', '/pools', undefined, site)).headers)).toEqual({});
+  });
+
+  test('of any site may, where all are allowed', async () => {
+    await using api = await givenApi({
+      settings: { cors: { ...cors, allowed_origin: ['*'], allow_credentials: false, max_age: 0 } },
+    });
+    const { headers } = await api.request('OPTIONS', '/pools', undefined, preflight);
+    expect(corsHeaders(headers)).toEqual({
+      'access-control-allow-origin': '*',
+      'access-control-allow-methods': 'PUT',
+    });
+  });
+});
+
+test('the health check answers as it is asked, and looks at the database once in an interval', async () => {
+  await using api = await givenApi({
+    settings: { healthcheck_enabled: true, healthcheck_refresh_interval: 5 },
+    authenticate: () => {
+      throw new Fault('unauthorized', 'Nobody may come in.');
+    },
+  });
+  let nowMs = 0;
+  api.deps.clock.now = () => nowMs;
+  const get = async (accept?: string, method = 'GET') => {
+    const { status, body, headers } = await api.request(
+      method,
+      '/healthcheck',
+      undefined,
+      accept ? { accept } : {},
+    );
+    return [status, String(headers['content-type']).split(';')[0], body];
+  };
+  const json = { detailed: false, reasons: ['OK'] };
+  const html = expect.stringMatching(/^<html>.*OK/);
+  for (const [accept, type, body] of [
+    [undefined, 'text/plain', 'OK'],
+    ['*/*', 'text/plain', 'OK'],
+    ['image/png', 'text/plain', 'OK'],
+    ['application/json', 'application/json', json],
+    ['text/html,application/xhtml+xml,*/*;q=0.8', 'text/html', html],
+    ['text/html;q=0.5, application/json;q=0.9', 'application/json', json],
+    ['text/plain;q=0, application/*', 'application/json', json],
+  ] as const)
+    expect([accept, ...(await get(accept))]).toEqual([accept, 200, type, body]);
+  expect((await get(undefined, 'HEAD'))[0]).toBe(204);
+
+  await api.db.destroy();
+  nowMs = 4999;
+  expect((await get())[0]).toBe(200);
+  nowMs = 5000;
+  expect(await get('application/json')).toEqual([
+    503,
+    'application/json',
+    { detailed: false, reasons: ['The Octavia database is unavailable.'] },
+  ]);
+  expect((await get(undefined, 'HEAD'))[0]).toBe(503);
+  expect(api.failures).toEqual([expect.stringContaining('health check failed')]);
 });
 
 test('the health check is there when the operator wants it', async () => {

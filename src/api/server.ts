@@ -5,25 +5,34 @@ import Fastify, {
   type FastifyPluginAsync,
   type FastifyReply,
   type FastifyRequest,
+  type FastifyServerOptions,
   type HTTPMethods,
   type RouteHandlerMethod,
 } from 'fastify';
-import { checkDatabase } from '../db/check.ts';
 import { errorChain, Fault } from '../lib/errors.ts';
-import type { Caller } from '../model/caller.ts';
+import { identify, type RuledCaller } from './auth.ts';
+import { tagForBrowser } from './cors.ts';
 import { createOperation } from './create-load-balancer.ts';
 import { faultAnswer } from './faults.ts';
+import { healthCheck, healthDocument } from './health-check.ts';
 import { childOperations } from './operations.ts';
 import type { ApiDeps, Operation } from './resource.ts';
+import { amphoraOperations } from './resources/amphorae.ts';
 import { healthMonitors } from './resources/health-monitors.ts';
+import { l7policies } from './resources/l7-policies.ts';
+import { l7rules } from './resources/l7-rules.ts';
 import { listenerOperations, listeners } from './resources/listeners.ts';
 import { loadBalancerOperations } from './resources/load-balancers.ts';
 import { memberOperations, members } from './resources/members.ts';
+import { offerOperations } from './resources/offers.ts';
 import { pools } from './resources/pools.ts';
-import { type Match, Router, segmentsOf } from './routes.ts';
+import { providerOperations } from './resources/providers.ts';
+import { quotaOperations } from './resources/quotas.ts';
+import { type Match, NotAllowed, Router, segmentsOf } from './routes.ts';
 import { versionsDocument } from './versions.ts';
 
-export { noauth } from './auth.ts';
+export { identify, noauth } from './auth.ts';
+export { Policy } from './policy/policy.ts';
 export type { ApiDeps, ProviderEntry } from './resource.ts';
 export { type ApiSettings, DEFAULT_API_SETTINGS } from './settings.ts';
 
@@ -37,26 +46,40 @@ export function apiOperations(deps: ApiDeps): Operation[] {
     ...childOperations(deps, members),
     ...memberOperations(deps),
     ...childOperations(deps, healthMonitors),
+    ...childOperations(deps, l7policies),
+    ...childOperations(deps, l7rules),
+    ...quotaOperations(deps),
+    ...providerOperations(deps),
+    ...offerOperations(deps),
+    ...amphoraOperations(deps),
   ];
 }
 
 /** The API alone on a server of its own. */
 export function buildApi(deps: ApiDeps): FastifyInstance {
-  const app = Fastify({
-    bodyLimit: deps.settings.max_request_body_size,
-    // Thrown before any hook runs, such as by a path that cannot be decoded.
-    frameworkErrors: (error, request, reply) => {
-      void tagReply(reply);
-      void answerFault(deps, error, request, reply);
-    },
-  });
+  const app = Fastify(serverOptions(deps));
   void app.register(apiPlugin, { deps });
   return app;
 }
 
+type EdgeDeps = Pick<ApiDeps, 'settings' | 'log'>;
+
+/** For whichever server the API is on. */
+export function serverOptions(deps: EdgeDeps): FastifyServerOptions {
+  return {
+    bodyLimit: deps.settings.max_request_body_size,
+    // Thrown before any hook runs, such as by a path that cannot be decoded.
+    frameworkErrors: (error, request, reply) => {
+      void tagReply(reply);
+      tagForBrowser(deps.settings.cors, request, reply);
+      void answerFault(deps, error, request, reply);
+    },
+  };
+}
+
 /** What is known of a request before its body is read. */
 interface Admitted {
-  caller: Caller;
+  caller: RuledCaller;
   /** undefined for a version document. */
   match: Match | undefined;
 }
@@ -70,30 +93,31 @@ export const apiPlugin: FastifyPluginAsync<{ deps: ApiDeps }> = async (app, { de
   const admitted = new WeakMap<FastifyRequest, Admitted>();
 
   // 1. Every answer has an id by which the log is searched.
-  app.addHook('onRequest', async (_request, reply) => tagReply(reply));
+  app.addHook('onRequest', async (request, reply) => {
+    await tagReply(reply);
+    tagForBrowser(deps.settings.cors, request, reply);
+    // A browser asks so before it sends a token. Source: contract api.md 1.3.
+    if (request.method === 'OPTIONS') return reply.code(200).send();
+  });
   // 2. Before its body is looked at: what the client can read, who it is, what it asks for.
   app.addHook('onRequest', async request => {
     if (isOpen(request)) return;
     checkRequest(request);
-    const caller = await deps.authenticate(request);
+    const caller = await identify(deps, request);
     if (!request.is404) admitted.set(request, { caller, match: findOperation(router, request) });
   });
   // 3. The body: JSON under any of its names; a form is read and ignored, as Octavia does.
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser(JSON_TYPES, { parseAs: 'string' }, async (_: FastifyRequest, text: string) =>
-    parseJson(text),
-  );
-  app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, async () => undefined);
+  readBodies(app);
   // 4. The operation: its query, its resource's rules, one transaction, the nudge, the answer.
   const run: RouteHandlerMethod = async (request, reply) => {
     const { caller, match } = admitted.get(request)!;
-    if (!match) return reply.type('application/json').send(request.method === 'GET' ? '"v2"' : undefined);
+    if (!match) return reply.type('application/json').send('"v2"');
     const { operation, params } = match;
     const url = baseUrl(deps, request) + pathOf(request);
     const query = queryOf(request, operation);
     const body = await operation.run({ params, query, body: request.body, caller, url });
     void reply.code(operation.status);
-    return operation.status === 202 || operation.status === 204 ? reply.send() : reply.send(body);
+    return reply.send(body);
   };
   const bodyLimit = deps.settings.max_request_body_size;
   for (const version of ['/v2', '/v2.0']) {
@@ -108,16 +132,15 @@ export const apiPlugin: FastifyPluginAsync<{ deps: ApiDeps }> = async (app, { de
   app.setErrorHandler((error, request, reply) => answerFault(deps, error, request, reply));
 };
 
-const METHODS: HTTPMethods[] = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS'];
+const METHODS: HTTPMethods[] = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS', 'TRACE'];
 const VERSION_DOCUMENTS = ['', 'octavia'];
 
-/** undefined when a version document is asked for, or only what the path has. */
+/** undefined when a version document is asked for. */
 function findOperation(router: Router, request: FastifyRequest): Match | undefined {
   const path = (request.params as { '*'?: string })['*'] ?? '';
-  if (request.method === 'OPTIONS') return undefined;
   const isDocument = VERSION_DOCUMENTS.includes(segmentsOf(path).join('/'));
   if (isDocument && request.method === 'GET') return undefined;
-  if (isDocument) throw new Fault('not-allowed', `The method ${request.method} is not allowed here.`);
+  if (isDocument) throw new NotAllowed(request.method, ['GET']);
   const found = router.find(request.method, path);
   if (!found) throw new Fault('not-found', 'The resource could not be found.');
   return found;
@@ -133,15 +156,20 @@ function addOpenDocuments(app: FastifyInstance, deps: ApiDeps): void {
       ...route,
       method: others,
       handler: async request => {
-        throw new Fault('not-allowed', `The method ${request.method} is not allowed here.`);
+        throw new NotAllowed(request.method, methods);
       },
     });
   };
   add('/', ['GET', 'POST'], async request => versionsDocument(baseUrl(deps, request) + app.prefix));
   if (deps.settings.healthcheck_enabled) {
-    add('/healthcheck', ['GET', 'HEAD'], async (_, reply) => {
-      await checkDatabase(deps.db);
-      return reply.type('text/plain').send('OK');
+    const look = healthCheck(deps, deps.settings.healthcheck_refresh_interval * 1000);
+    add('/healthcheck', ['GET', 'HEAD'], async (request, reply) => {
+      const reason = await look();
+      const { type, body } = healthDocument(request.headers.accept, reason);
+      void reply.code(reason === undefined ? 200 : 503).type(`${type}; charset=utf-8`);
+      return request.method === 'HEAD'
+        ? reply.code(reason === undefined ? 204 : 503).send()
+        : reply.send(body);
     });
   }
 }
@@ -150,9 +178,17 @@ function addOpenDocuments(app: FastifyInstance, deps: ApiDeps): void {
 const isOpen = (request: FastifyRequest): boolean =>
   (request.routeOptions.config as { open?: boolean } | undefined)?.open === true;
 
+export function readBodies(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(JSON_TYPES, { parseAs: 'string' }, async (_: FastifyRequest, text: string) =>
+    parseJson(text),
+  );
+  app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, async () => undefined);
+}
+
 const REQUEST_ID = 'x-openstack-request-id';
 
-async function tagReply(reply: FastifyReply): Promise<void> {
+export async function tagReply(reply: FastifyReply): Promise<void> {
   void reply.header(REQUEST_ID, `req-${randomUUID()}`);
 }
 
@@ -184,7 +220,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-const pathOf = (request: FastifyRequest): string => request.url.split('?', 1)[0]!;
+export const pathOf = (request: FastifyRequest): string => request.url.split('?', 1)[0]!;
 
 function queryOf(request: FastifyRequest, { query: allowed }: Operation): URLSearchParams {
   const query = new URLSearchParams(request.url.slice(pathOf(request).length));
@@ -194,18 +230,18 @@ function queryOf(request: FastifyRequest, { query: allowed }: Operation): URLSea
   return query;
 }
 
-function baseUrl(deps: ApiDeps, request: FastifyRequest): string {
+export function baseUrl(deps: ApiDeps, request: FastifyRequest): string {
   return deps.settings.api_base_uri?.replace(/\/$/, '') ?? `${request.protocol}://${request.host}`;
 }
 
 /** Tells the user what went wrong, and the log who was told; failures of ours with their whole chain of causes. */
-function answerFault(
-  deps: ApiDeps,
+export function answerFault(
+  deps: EdgeDeps,
   error: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
+  { status, body } = faultAnswer(error),
 ): FastifyReply {
-  const { status, body } = faultAnswer(error);
   const fields = {
     request_id: reply.getHeader(REQUEST_ID),
     method: request.method,
@@ -216,6 +252,7 @@ function answerFault(
   if (!isOurs) deps.log.info({ ...fields, cause: errorChain(error) }, 'request refused');
   else
     deps.log.error({ ...fields, cause: errorChain(error), stack: (error as Error).stack }, 'request failed');
+  if (error instanceof NotAllowed) void reply.header('allow', error.methods.join(', '));
   if (status === 401)
     void reply.header('www-authenticate', `Keystone uri="${deps.settings.www_authenticate_uri}"`);
   return reply.code(status).type('application/json; charset=utf-8').send(body);

@@ -23,7 +23,7 @@ export interface Scenario {
 
 /**
  * Two load balancers, all ACTIVE. `$lb` has the HTTP listener `$listener` on 80 with `$pool`, its `$member`
- * (10.1.0.5:80) and its HTTP `$monitor`; the TCP listener `$tcpListener` on 22 without a pool; and the TCP pool
+ * (10.1.0.5:80), its HTTP `$monitor` and the REJECT `$policy` with one PATH `$rule`; the TCP listener `$tcpListener` on 22 without a pool; and the TCP pool
  * `$tcpPool` with `$tcpMember` (10.1.0.6:22) and no monitor. `$other` has `$otherListener` and `$otherPool`.
  */
 export async function givenWorld(settings: Partial<ApiSettings> = {}): Promise<World> {
@@ -51,6 +51,12 @@ export async function givenWorld(settings: Partial<ApiSettings> = {}): Promise<W
     });
   const httpMember = await member(httpPool.id, '10.1.0.5', 80);
   const tcpMember = await member(tcpPool.id, '10.1.0.6', 22);
+  const policy = await api.create('/l7policies', {
+    l7policy: { listener_id: http.id, action: 'REJECT', name: 'policy' },
+  });
+  const rule = await api.create(`/l7policies/${policy.id}/rules`, {
+    rule: { type: 'PATH', compare_type: 'STARTS_WITH', value: '/admin' },
+  });
   const otherListener = await listener(other.id, 'HTTP', 80);
   const otherPool = await pool({ loadbalancer_id: other.id }, 'HTTP');
   await api.settle();
@@ -62,6 +68,8 @@ export async function givenWorld(settings: Partial<ApiSettings> = {}): Promise<W
     pool: httpPool.id,
     member: httpMember.id,
     monitor: monitor.id,
+    policy: policy.id,
+    rule: rule.id,
     tcpListener: tcpListener.id,
     tcpPool: tcpPool.id,
     tcpMember: tcpMember.id,

@@ -4,15 +4,18 @@ import { loadBalancersOwingWork, takeLease } from '../db/lease.ts';
 import type { Db } from '../db/schema.ts';
 import { settleDone, settleRemoved } from '../db/settle.ts';
 import { givenDatabase } from '../db/testing.ts';
+import { NoopSecrets } from '../drivers/certificates/noop-secrets.ts';
 import { NoopNetwork } from '../drivers/network/noop.ts';
 import { NoopCloud } from '../drivers/noop-cloud.ts';
 import { type Log, silentLog } from '../lib/log.ts';
 import { LISTENER_PROTOCOLS } from '../model/listener.ts';
+import { TOPOLOGIES } from '../model/load-balancer.ts';
 import { LB_ALGORITHMS, POOL_PROTOCOLS } from '../model/pool.ts';
 import { UNSERVED_LISTENER_PROTOCOLS } from '../model/protocols.ts';
+import { AVAILABILITY_ZONE_CAPABILITIES, flavorCapabilities } from '../providers/amphora/capabilities.ts';
 import { NoopProvider } from '../providers/noop-provider.ts';
 import type { Provider } from '../providers/provider.ts';
-import { type ApiDeps, type ApiSettings, buildApi, DEFAULT_API_SETTINGS } from './server.ts';
+import { type ApiDeps, type ApiSettings, buildApi, DEFAULT_API_SETTINGS, noauth, Policy } from './server.ts';
 
 export const PROJECT = '11111111111111111111111111111111';
 
@@ -45,6 +48,8 @@ export interface GivenApi extends AsyncDisposable {
   request(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
   /** Sends it and expects success; returns the object inside the root. */
   create(path: string, body: Record<string, unknown>): Promise<Json>;
+  /** Serves on a port of its own as well; returns the URL. */
+  listen(): Promise<string>;
   /** All work is done: pending rows become ACTIVE or go. */
   settle(): Promise<void>;
 }
@@ -58,6 +63,8 @@ function testProvider(supports: Partial<Provider['supports']>): Provider {
     pool_protocols: POOL_PROTOCOLS.filter(p => p !== 'UDP' && p !== 'SCTP'),
     lb_algorithms: LB_ALGORITHMS.filter(a => a !== 'SOURCE_IP_PORT'),
     pool_tls: false,
+    flavor_capabilities: flavorCapabilities(TOPOLOGIES),
+    availability_zone_capabilities: AVAILABILITY_ZONE_CAPABILITIES,
     ...supports,
   };
   return {
@@ -83,11 +90,15 @@ export async function givenApi(
     settings?: Partial<ApiSettings>;
     supports?: Partial<Provider['supports']>;
     authenticate?: ApiDeps['authenticate'];
+    policy?: ApiDeps['policy'];
+    /** One that has whatever it is asked for, when absent. */
+    secrets?: ApiDeps['secrets'];
     /** Stays open when the app is closed. */
     database?: Db;
   } = {},
 ): Promise<GivenApi> {
-  const db = options.database ?? (await givenDatabase());
+  const own = options.database ? undefined : await givenDatabase();
+  const db = options.database ?? own!;
   const cloud = new NoopCloud();
   const subnet = (id: string, network_id: string, cidr: string) => ({
     id,
@@ -125,7 +136,13 @@ export async function givenApi(
       ['amphora', entry],
       ['octavia', entry],
     ]),
-    settings: { ...DEFAULT_API_SETTINGS, ...options.settings },
+    settings: {
+      ...DEFAULT_API_SETTINGS,
+      noauth: options.authenticate === noauth,
+      ...options.settings,
+    },
+    policy: options.policy ?? new Policy(),
+    secrets: options.secrets ?? new NoopSecrets(),
     authenticate:
       options.authenticate ??
       (() => ({
@@ -143,7 +160,7 @@ export async function givenApi(
     const isText = typeof body === 'string';
     const response = await app.inject({
       method: method as 'GET',
-      url: path.startsWith('/v2') || path === '/' ? path : `/v2.0/lbaas${path}`,
+      url: /^\/(v2|healthcheck|$)/.test(path) ? path : `/v2.0/lbaas${path}`,
       headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
       ...(body === undefined ? {} : { payload: isText ? body : JSON.stringify(body) }),
     });
@@ -167,6 +184,7 @@ export async function givenApi(
       if (status !== 201) throw new Error(`POST ${path} answered ${status}: ${JSON.stringify(answer)}`);
       return Object.values(answer)[0];
     },
+    listen: () => app.listen({ host: '127.0.0.1', port: 0 }),
     async settle() {
       for (const id of await loadBalancersOwingWork(db, nowMs, 1000)) {
         const lease = await takeLease(db, id, 'worker', nowMs, 1000);
@@ -179,7 +197,7 @@ export async function givenApi(
     },
     async [Symbol.asyncDispose]() {
       await app.close();
-      if (!options.database) await db.destroy();
+      await own?.[Symbol.asyncDispose]();
     },
   };
 }

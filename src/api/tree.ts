@@ -1,16 +1,18 @@
 /** A load balancer created in one call with all that is under it: reading the body, and planning its rows. Source: contract api.md 5.5. */
 
 import { Type } from 'typebox';
-import { Fault } from '../lib/errors.ts';
 import { type Body, type Fields, readPost, refuse, throwProblems } from './body.ts';
 import type { Draft } from './draft.ts';
 import { isObject, type Kind, Problems } from './fields.ts';
-import type { Env } from './resource.ts';
+import type { Env, Inspection } from './resource.ts';
 import { createHealthMonitor, HEALTH_MONITOR_FIELDS } from './resources/health-monitors.ts';
+import { createL7Policy, L7POLICY_FIELDS } from './resources/l7-policies.ts';
+import { createL7Rule, L7RULE_FIELDS } from './resources/l7-rules.ts';
 import { createListener, LISTENER_FIELDS } from './resources/listeners.ts';
 import { createMember, MEMBER_FIELDS } from './resources/members.ts';
 import { createPool, POOL_FIELDS } from './resources/pools.ts';
 import type { ApiSettings } from './settings.ts';
+import { inspectReferences, LISTENER_REFERENCES, POOL_REFERENCES } from './tls.ts';
 
 interface PoolTree {
   name: string;
@@ -23,6 +25,14 @@ interface ListenerTree {
   body: Body;
   /** The name of its default pool, which is among the pools. */
   default_pool: string | undefined;
+  l7policies: PolicyTree[];
+}
+
+interface PolicyTree {
+  body: Body;
+  /** The name of the pool that it redirects to. */
+  redirect_pool: string | undefined;
+  rules: Body[];
 }
 
 export interface Tree {
@@ -61,6 +71,14 @@ const LISTENER: Fields = {
   },
   l7policies: { kind: rawList, doc: 'The policies.' },
 };
+const L7POLICY: Fields = {
+  ...L7POLICY_FIELDS,
+  redirect_pool: {
+    kind: rawObject,
+    doc: 'The pool to redirect to, or the name of one that is defined elsewhere in the body.',
+  },
+  rules: { kind: rawList, doc: 'The rules.' },
+};
 
 /** A pool with nothing but these is the name of one that is defined elsewhere in the body. */
 const REFERENCE_KEYS = ['name', 'admin_state_up', 'tls_enabled'];
@@ -81,6 +99,16 @@ export function parseTree(
     else tree.pools.push(parsePool(name, value, at, settings, problems));
     return name;
   };
+  const readPolicy = (value: unknown, at: string): PolicyTree => {
+    const read = (fields: Fields, child: unknown, place: string) =>
+      readPost(fields, child, place, settings, problems, `${place}.`);
+    const { redirect_pool, rules, ...policy } = read(L7POLICY, value, at);
+    return {
+      body: policy,
+      redirect_pool: redirect_pool == null ? undefined : readPool(redirect_pool, `${at}.redirect_pool`),
+      rules: ((rules ?? []) as unknown[]).map((rule, i) => read(L7RULE_FIELDS, rule, `${at}.rules[${i}]`)),
+    };
+  };
   for (const [i, value] of (body.pools ?? []).entries()) readPool(value, `pools[${i}]`);
   for (const [i, value] of (body.listeners ?? []).entries()) {
     const at = `listeners[${i}]`;
@@ -92,10 +120,13 @@ export function parseTree(
       problems,
       `${at}.`,
     );
-    if (Array.isArray(l7policies) && l7policies.length > 0)
-      throw new Fault('unsupported', `L7 policies are not supported yet: leave ${at}.l7policies out.`);
     const name = default_pool == null ? undefined : readPool(default_pool, `${at}.default_pool`);
-    tree.listeners.push({ body: rest, default_pool: name });
+    const policies = (l7policies ?? []) as unknown[];
+    tree.listeners.push({
+      body: rest,
+      default_pool: name,
+      l7policies: policies.map((policy, j) => readPolicy(policy, `${at}.l7policies[${j}]`)),
+    });
   }
   const names = tree.pools.map(pool => pool.name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
@@ -128,13 +159,15 @@ function parsePool(
   };
 }
 
-/** Asks about the subnets of all members, each once. Throws `invalid`. */
-export async function inspectTree(tree: Tree, env: Env): Promise<void> {
+/** Asks about the subnets of all members, each once, and about all certificates. Throws `invalid`. */
+export async function inspectTree(tree: Tree, env: Env, asked: Inspection): Promise<void> {
   const subnets = new Set(tree.pools.flatMap(pool => pool.members.map(member => member.subnet_id)));
   for (const id of subnets) {
     if (typeof id === 'string' && !(await env.network.findSubnet(id)))
       refuse('subnet_id', id, 'There is no such subnet.');
   }
+  for (const { body } of tree.pools) await inspectReferences(POOL_REFERENCES, body, asked);
+  for (const { body } of tree.listeners) await inspectReferences(LISTENER_REFERENCES, body, asked);
 }
 
 /** Pools first, with all in them, so that listeners find them. */
@@ -147,8 +180,13 @@ export function planTree(draft: Draft, tree: Tree, env: Env): void {
     if (healthmonitor) createHealthMonitor(draft, pool, healthmonitor, env);
     for (const member of members) createMember(draft, pool, member, env);
   }
-  for (const { body, default_pool } of tree.listeners) {
+  for (const { body, default_pool, l7policies } of tree.listeners) {
     const default_pool_id = default_pool === undefined ? body.default_pool_id : poolIds.get(default_pool);
-    createListener(draft, { ...body, default_pool_id }, env);
+    const listener = createListener(draft, { ...body, default_pool_id }, env);
+    for (const { body: fields, redirect_pool, rules } of l7policies) {
+      const redirect_pool_id = poolIds.get(redirect_pool ?? '') ?? null;
+      const policy = createL7Policy(draft, { ...fields, listener_id: listener.id, redirect_pool_id }, env);
+      for (const rule of rules) createL7Rule(draft, policy, rule);
+    }
   }
 }

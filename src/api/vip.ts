@@ -27,9 +27,10 @@ export interface VipPlan {
 }
 
 /** Throws `invalid` when something named does not exist or does not fit. */
-export async function planVip(request: VipRequest, { network, settings }: Env): Promise<VipPlan> {
+export async function planVip(request: VipRequest, env: Env): Promise<VipPlan> {
+  const { network, settings } = env;
   checkAllowed(request, settings);
-  const place = await findPlace(request, network);
+  const place = await findPlace(request, env);
   if (settings.valid_vip_networks && !settings.valid_vip_networks.includes(place.network_id))
     refuse('vip_network_id', place.network_id, 'The operator of this system does not allow VIPs there.');
   if (settings.denylist_vip_networks.includes(place.network_id))
@@ -67,9 +68,10 @@ interface Place {
   port: Port | null;
 }
 
-async function findPlace(request: VipRequest, network: Network): Promise<Place> {
+async function findPlace(request: VipRequest, env: Env): Promise<Place> {
+  const { network } = env;
   if (request.vip_port_id) return placeOnPort(request, request.vip_port_id, network);
-  if (request.vip_network_id) return placeInNetwork(request, request.vip_network_id, network);
+  if (request.vip_network_id) return placeInNetwork(request, request.vip_network_id, env);
   const subnet = await getSubnet(request.vip_subnet_id!, 'vip_subnet_id', network);
   return { network_id: subnet.network_id, subnet, address: request.vip_address, port: null };
 }
@@ -96,14 +98,15 @@ async function placeOnPort(request: VipRequest, portId: string, network: Network
   return { network_id: port.network_id, subnet, address: address ?? ip.ip_address, port };
 }
 
-async function placeInNetwork(request: VipRequest, networkId: string, network: Network): Promise<Place> {
-  const cloudNetwork = await network.findNetwork(networkId);
+async function placeInNetwork(request: VipRequest, networkId: string, env: Env): Promise<Place> {
+  const cloudNetwork = await env.network.findNetwork(networkId);
   if (!cloudNetwork) refuse('vip_network_id', networkId, 'There is no such network.');
-  const subnet = await chooseSubnet(request, cloudNetwork, network);
+  const subnet = await chooseSubnet(request, cloudNetwork, env);
   return { network_id: networkId, subnet, address: request.vip_address, port: null };
 }
 
-async function chooseSubnet(request: VipRequest, { id }: CloudNetwork, network: Network): Promise<Subnet> {
+async function chooseSubnet(request: VipRequest, { id }: CloudNetwork, env: Env): Promise<Subnet> {
+  const { network } = env;
   if (request.vip_subnet_id) {
     const subnet = await getSubnet(request.vip_subnet_id, 'vip_subnet_id', network);
     if (subnet.network_id !== id) refuse('vip_subnet_id', subnet.id, `It does not belong to network ${id}.`);
@@ -111,12 +114,22 @@ async function chooseSubnet(request: VipRequest, { id }: CloudNetwork, network: 
   }
   const subnets = await network.subnetsOf(id);
   const { vip_address: address } = request;
-  const subnet = address
-    ? subnets.find(s => containsAddress(s.cidr, address))
-    : (subnets.find(s => s.ip_version === 4) ?? subnets[0]);
-  if (subnet) return subnet;
-  if (address) refuse('vip_address', address, `No subnet of network ${id} contains it.`);
-  refuse('vip_network_id', id, 'The network has no subnet.');
+  if (address) {
+    const subnet = subnets.find(s => containsAddress(s.cidr, address));
+    return subnet ?? refuse('vip_address', address, `No subnet of network ${id} contains it.`);
+  }
+  if (subnets.length === 0) refuse('vip_network_id', id, 'The network has no subnet.');
+  const needed = addressesNeeded(env);
+  const free = await Promise.all(subnets.map(s => network.countFreeAddresses(s.id)));
+  const roomy = subnets.filter((_, i) => free[i]! >= needed);
+  const subnet = roomy.find(s => s.ip_version === 4) ?? roomy[0];
+  return subnet ?? refuse('vip_network_id', id, `None of its subnets has ${needed} addresses left.`);
+}
+
+/** The VIP's own, and one for each amphora. */
+function addressesNeeded({ offer, settings }: Env): number {
+  const topology = offer.loadbalancer_topology ?? settings.loadbalancer_topology;
+  return topology === 'ACTIVE_STANDBY' ? 3 : 2;
 }
 
 interface AdditionalPlace {

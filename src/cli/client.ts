@@ -7,12 +7,32 @@ import { exchange, type HttpAnswer, type Tls } from './http.ts';
 export type Resource = Record<string, unknown> & { id: string };
 export type Query = Record<string, string | readonly string[] | undefined>;
 
-const LOAD_BALANCER = ['load-balancer', 'load_balancer', 'octavia'];
+/** The services of a cloud, by the first part of our paths; what is not here is the load balancers' own. */
+const APIS: Record<string, Api> = {
+  identity: { types: ['identity'], version: 'v3', update: 'PATCH' },
+  network: { types: ['network'], version: 'v2.0', update: 'PUT' },
+  'key-manager': { types: ['key-manager'], version: 'v1', update: 'PUT' },
+};
+const LOAD_BALANCER: Api = {
+  types: ['load-balancer', 'load_balancer', 'octavia'],
+  version: 'v2.0',
+  update: 'PUT',
+};
+
+interface Api {
+  /** What a catalog calls it. */
+  types: readonly string[];
+  version: string;
+  update: 'PUT' | 'PATCH';
+}
 
 interface Session {
   token: string | undefined;
   tls: Tls;
-  endpointOf(types: readonly string[]): string;
+  timeoutMs: number | undefined;
+  /** Where the token is good. */
+  project: { id: string; name: string } | undefined;
+  endpointOf(api: Api): string;
 }
 
 interface CatalogEntry {
@@ -22,56 +42,117 @@ interface CatalogEntry {
 
 export class Client {
   readonly #cloud: Cloud;
+  readonly #timeoutMs: number | undefined;
   #session: Promise<Session> | undefined;
 
-  constructor(cloud: Cloud) {
+  /** Each request has its own time limit. */
+  constructor(cloud: Cloud, timeoutMs?: number) {
     this.#cloud = cloud;
+    this.#timeoutMs = timeoutMs;
   }
 
   /** `path` is such as `lbaas/listeners`. Returns the body, undefined when there is none; throws `CliError` with the fault. */
   async request(method: string, path: string, body?: unknown, query: Query = {}): Promise<unknown> {
+    const [first = '', ...rest] = path.split('/');
+    const api = APIS[first] ?? LOAD_BALANCER;
     const session = await this.#getSession();
-    const endpoint = session.endpointOf(LOAD_BALANCER);
-    const base = /\/v2(\.0)?$/.test(endpoint) ? endpoint : `${endpoint}/v2.0`;
-    return send(method, `${base}/${path}${formatQuery(query)}`, session, body);
+    const below = APIS[first] ? rest.join('/') : path;
+    const url = `${rootOf(session.endpointOf(api))}/${api.version}/${below}${formatQuery(query)}`;
+    return send(method, url, session, body);
   }
 
-  /** All rows of a collection, however many pages it has. */
-  async list(path: string, key: string, query: Query = {}): Promise<Resource[]> {
+  /** The thing itself, without the root key. */
+  async get(path: string): Promise<Resource> {
+    return unwrap(await this.request('GET', path));
+  }
+
+  async update(path: string, body: unknown): Promise<unknown> {
+    const { update } = APIS[path.split('/', 1)[0]!] ?? LOAD_BALANCER;
+    return this.request(update, path, body);
+  }
+
+  /** The rows of a collection that the server gives at once. */
+  async listPage(path: string, query: Query = {}): Promise<Resource[]> {
+    return rowsOf((await this.request('GET', path, undefined, query)) as Record<string, unknown>);
+  }
+
+  /** All rows of a collection, however many pages it has; `onPage` is told how many there are when more are to come. */
+  async list(path: string, query: Query = {}, onPage?: (count: number) => void): Promise<Resource[]> {
     const rows: Resource[] = [];
     let next: Query | undefined = query;
     while (next) {
       const page = (await this.request('GET', path, undefined, next)) as Record<string, unknown>;
-      rows.push(...(page[key] as Resource[]));
-      const links = (page[`${key}_links`] ?? []) as { rel: string; href: string }[];
-      const href = links.find(link => link.rel === 'next')?.href;
-      next = href === undefined ? undefined : Object.fromEntries(new URL(href).searchParams);
+      const found = rowsOf(page);
+      rows.push(...found);
+      const href = found.length === 0 ? undefined : nextOf(page);
+      next = href === undefined ? undefined : queryOf(href);
+      if (next) onPage?.(rows.length);
     }
     return rows;
   }
 
-  /** Rows of the network API, such as `subnets`; an empty list where the cloud has no such API. */
-  async listNetworkRows(plural: string, query: Query): Promise<Resource[]> {
+  /** The project that the user works in, which he may know by name where he may not look up others. */
+  async findOwnProject(): Promise<Session['project']> {
+    return (await this.#getSession()).project;
+  }
+
+  /** Where the load balancing API is, and the versions it says it has. */
+  async listVersions(): Promise<{ endpoint: string; versions: { id: string; status: string }[] }> {
     const session = await this.#getSession();
-    const endpoint = session.endpointOf(['network']).replace(/\/v2\.0$/, '');
-    const body = await send('GET', `${endpoint}/v2.0/${plural}${formatQuery(query)}`, session);
-    return ((body as Record<string, Resource[]>)[plural.replaceAll('-', '_')] ?? []) as Resource[];
+    const endpoint = rootOf(session.endpointOf(LOAD_BALANCER));
+    const { versions } = (await send('GET', `${endpoint}/`, session)) as { versions: [] };
+    return { endpoint, versions };
   }
 
   #getSession(): Promise<Session> {
-    this.#session ??= authenticate(this.#cloud);
+    this.#session ??= authenticate(this.#cloud, this.#timeoutMs);
     return this.#session;
   }
 }
 
-async function authenticate(cloud: Cloud): Promise<Session> {
-  const { auth } = cloud;
+/** What stands below the root key, where there is one. */
+export function unwrap(body: unknown): Resource {
+  const values = Object.values(body as object);
+  const inner = values.length === 1 && typeof values[0] === 'object' ? values[0] : body;
+  return identified(inner as Record<string, unknown>);
+}
+
+/** The key manager has references where others have ids. */
+function identified(row: Record<string, unknown>): Resource {
+  const reference = row.secret_ref ?? row.container_ref;
+  return typeof reference === 'string' ? { id: reference.split('/').at(-1)!, ...row } : (row as Resource);
+}
+
+function rowsOf(page: Record<string, unknown>): Resource[] {
+  const found = Object.entries(page).find(([key, value]) => Array.isArray(value) && !key.endsWith('_links'));
+  return ((found?.[1] ?? []) as Record<string, unknown>[]).map(identified);
+}
+
+/** Octavia and Neutron have `<plural>_links`, Keystone has `links.next`, Barbican has `next`. */
+function nextOf(page: Record<string, unknown>): string | undefined {
+  const [, links] = Object.entries(page).find(([key]) => key.endsWith('_links')) ?? [];
+  const linked = (links as { rel: string; href: string }[] | undefined)?.find(link => link.rel === 'next');
+  const next = linked?.href ?? (page.links as { next?: unknown } | undefined)?.next ?? page.next;
+  return typeof next === 'string' ? next : undefined;
+}
+
+function queryOf(href: string): Query {
+  const query: Record<string, string[]> = {};
+  for (const [name, value] of new URL(href, 'http://any').searchParams)
+    query[name] = [...(query[name] ?? []), value];
+  return query;
+}
+
+async function authenticate(cloud: Cloud, timeoutMs?: number): Promise<Session> {
+  const { auth, tls } = cloud;
   if (auth.type === 'none') {
     const root = trimSlash(cloud.endpoint ?? '');
     return {
       token: undefined,
-      tls: cloud.tls,
-      endpointOf: types => (types === LOAD_BALANCER ? root : `${root}/${types[0]}`),
+      tls,
+      timeoutMs,
+      project: undefined,
+      endpointOf: api => (api === LOAD_BALANCER ? root : `${root}/${api.types[0]}`),
     };
   }
   const identity =
@@ -86,25 +167,29 @@ async function authenticate(cloud: Cloud): Promise<Session> {
   const root = trimSlash(auth.url);
   const url = `${/\/v3$/.test(root) ? root : `${root}/v3`}/auth/tokens`;
   const body = { auth: { identity, scope } };
-  const answer = await exchange('POST', url, { headers: {}, body, tls: cloud.tls });
+  const answer = await exchange('POST', url, { headers: {}, body, tls, timeoutMs });
   if (answer.status === 401) {
     throw new CliError(`Cannot log in at ${url}: user name, password or project of ${cloud.origin} is wrong`);
   }
   if (answer.status >= 400) throw faultOf(answer, 'POST', url);
-  const { token } = parseJson(answer, 'POST', url) as { token: { catalog?: CatalogEntry[] } };
+  const { token } = parseJson(answer, 'POST', url) as {
+    token: Pick<Session, 'project'> & { catalog?: CatalogEntry[] };
+  };
   return {
     token: String(answer.headers['x-subject-token']),
-    tls: cloud.tls,
-    endpointOf(types) {
-      if (cloud.endpoint !== undefined && types === LOAD_BALANCER) return trimSlash(cloud.endpoint);
+    tls,
+    timeoutMs,
+    project: token.project,
+    endpointOf(api) {
+      if (cloud.endpoint !== undefined && api === LOAD_BALANCER) return trimSlash(cloud.endpoint);
       const endpoint = token.catalog
-        ?.filter(entry => types.includes(entry.type))
+        ?.filter(entry => api.types.includes(entry.type))
         .flatMap(entry => entry.endpoints)
         .find(e => e.interface === cloud.interface && (!cloud.region || e.region === cloud.region));
       if (!endpoint) {
         const where = cloud.region ? ` in region ${cloud.region}` : '';
         throw new CliError(
-          `Cannot find the ${types[0]} service: the catalog at ${url} has no ${cloud.interface} endpoint of it${where}`,
+          `Cannot find the ${api.types[0]} service: the catalog at ${url} has no ${cloud.interface} endpoint of it${where}`,
         );
       }
       return trimSlash(endpoint.url);
@@ -120,7 +205,12 @@ function withDomain(named: { id?: string; name?: string }, domain: { id?: string
 async function send(method: string, url: string, session: Session, body?: unknown): Promise<unknown> {
   const headers: Record<string, string> =
     session.token === undefined ? {} : { 'x-auth-token': session.token };
-  const answer = await exchange(method, url, { headers, body, tls: session.tls });
+  const answer = await exchange(method, url, {
+    headers,
+    body,
+    tls: session.tls,
+    timeoutMs: session.timeoutMs,
+  });
   if (answer.status >= 400) throw faultOf(answer, method, url);
   if (answer.text === '') return undefined;
   return parseJson(answer, method, url);
@@ -134,6 +224,15 @@ function parseJson({ text }: HttpAnswer, method: string, url: string): unknown {
   }
 }
 
+/** What to do about a fault, where its own sentence does not say. */
+const NEXT: Record<number, string> = {
+  401: 'log in with a password or a fresh token',
+  403: 'a role may be missing, see `ottavia role add`',
+  409: 'look at it with `show` and try again when it has changed',
+  500: 'the log of the server says more under the request id',
+  503: 'try again in a moment',
+};
+
 /** The fault's own sentence, whichever of the three forms it comes in. Source: contract api.md 2.2. */
 function faultOf({ status, headers, text }: HttpAnswer, method: string, url: string): CliError {
   const id = headers['x-openstack-request-id'];
@@ -146,7 +245,12 @@ function faultOf({ status, headers, text }: HttpAnswer, method: string, url: str
     // An answer without JSON has no sentence of its own; the status is all there is to tell.
   }
   const fallback = `${method} ${new URL(url).pathname} failed`;
-  return new CliError(`${typeof sentence === 'string' ? sentence : fallback} (HTTP ${status})`, {
+  const said = typeof sentence === 'string' ? sentence : fallback;
+  const next = /quota has been met/i.test(said)
+    ? 'delete something, or ask for a larger quota'
+    : NEXT[status];
+  const advice = next ? `; ${next}` : '';
+  return new CliError(`${said} (HTTP ${status})${advice}`, {
     requestId: typeof id === 'string' ? id : undefined,
     httpStatus: status,
   });
@@ -162,3 +266,6 @@ function formatQuery(query: Query): string {
 }
 
 const trimSlash = (url: string): string => url.replace(/\/+$/, '');
+
+/** Without the version that some catalogs have in their URLs. */
+const rootOf = (url: string): string => trimSlash(url).replace(/\/v[\d.]+$/, '');

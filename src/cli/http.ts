@@ -22,9 +22,9 @@ const TIMEOUT_MS = 60_000;
 export async function exchange(
   method: string,
   url: string,
-  options: { headers: Record<string, string>; body?: unknown; tls: Tls },
+  options: { headers: Record<string, string>; body?: unknown; tls: Tls; timeoutMs?: number | undefined },
 ): Promise<HttpAnswer> {
-  const { tls } = options;
+  const { tls, timeoutMs = TIMEOUT_MS } = options;
   const body = options.body === undefined ? undefined : JSON.stringify(options.body);
   const headers: Record<string, string> = { accept: 'application/json', ...options.headers };
   if (body !== undefined) headers['content-type'] = 'application/json';
@@ -32,7 +32,7 @@ export async function exchange(
     const start = url.startsWith('https:') ? httpsRequest : httpRequest;
     const ca = tls.caFile === undefined ? {} : { ca: readFileSync(tls.caFile) };
     return await new Promise((resolve, reject) => {
-      const signal = AbortSignal.timeout(TIMEOUT_MS);
+      const signal = AbortSignal.timeout(timeoutMs);
       const sent = start(
         url,
         { method, headers, signal, rejectUnauthorized: tls.verify, ...ca },
@@ -56,7 +56,7 @@ export async function exchange(
     const { name, message, code } = cause as NodeJS.ErrnoException;
     const reason =
       name === 'TimeoutError' || code === 'ABORT_ERR'
-        ? `no answer within ${TIMEOUT_MS / 1000} s`
+        ? `no answer within ${timeoutMs / 1000} s`
         : message || code;
     throw new CliError(`Cannot reach ${originOf(url)}: ${reason}. Does the system run?`, { cause });
   }

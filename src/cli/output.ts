@@ -1,7 +1,9 @@
-/** How answers are printed: as a table, as JSON, or as bare values for scripts. */
+/** How answers are printed: as a table, as JSON or YAML, or as bare values for scripts. */
 import { styleText } from 'node:util';
+import { stringify } from 'yaml';
 
-export type Format = 'table' | 'json' | 'value';
+export const FORMATS = ['table', 'json', 'yaml', 'value'] as const;
+export type Format = (typeof FORMATS)[number];
 
 /** Where a command reads its surroundings from and prints to; a test passes its own. */
 export interface Terminal {
@@ -15,12 +17,11 @@ export interface Terminal {
 type Row = Record<string, unknown>;
 
 export function renderList(rows: readonly Row[], columns: readonly string[], format: Format): string {
-  if (format === 'json')
-    return `${JSON.stringify(
-      rows.map(row => pick(row, columns)),
-      null,
-      2,
-    )}\n`;
+  const data = renderData(
+    rows.map(row => pick(row, columns)),
+    format,
+  );
+  if (data !== undefined) return data;
   const cells = rows.map(row => columns.map(column => formatValue(row[column], ', ')));
   if (format === 'value') return cells.map(row => `${row.join(' ')}\n`).join('');
   return rows.length === 0 ? '\n' : renderTable([...columns], cells);
@@ -28,12 +29,19 @@ export function renderList(rows: readonly Row[], columns: readonly string[], for
 
 export function renderOne(row: Row, columns: readonly string[] | undefined, format: Format): string {
   const names = columns ?? Object.keys(row);
-  if (format === 'json') return `${JSON.stringify(pick(row, names), null, 2)}\n`;
+  const data = renderData(pick(row, names), format);
+  if (data !== undefined) return data;
   if (format === 'value') return names.map(name => `${formatValue(row[name], ' ')}\n`).join('');
   return renderTable(
     ['field', 'value'],
     names.map(name => [name, formatValue(row[name], '\n')]),
   );
+}
+
+/** For programs; undefined in a format for people. */
+export function renderData(value: unknown, format: string): string | undefined {
+  if (format === 'json') return `${JSON.stringify(value, null, 2)}\n`;
+  return format === 'yaml' ? stringify(value) : undefined;
 }
 
 /** A cell may have several lines. */

@@ -12,31 +12,58 @@ export interface Node {
   children: Node[];
 }
 
-/** Everything under the load balancer; a pool stands under each listener that sends traffic to it, the others at the end. */
+/** Everything under the load balancer; a pool stands below whatever sends traffic to it, the others at the end. */
 export async function listGraph(client: Client, lb: Resource): Promise<Node> {
   const filter = { loadbalancer_id: lb.id };
   const [listeners, pools] = await Promise.all([
-    client.list('lbaas/listeners', 'listeners', filter),
-    client.list('lbaas/pools', 'pools', filter),
+    client.list('lbaas/listeners', filter),
+    client.list('lbaas/pools', filter),
   ]);
   const nodes = new Map(
     await Promise.all(pools.map(async pool => [pool.id, await poolNode(client, pool)] as const)),
   );
-  const used = new Set<unknown>();
-  const children = listeners.map(listener => {
-    const pool = nodes.get(String(listener.default_pool_id));
-    used.add(listener.default_pool_id);
-    return nodeOf(listener, 'listener', `${listener.protocol}:${listener.protocol_port}`, pool ? [pool] : []);
-  });
-  const unused = pools.filter(pool => !used.has(pool.id)).map(pool => nodes.get(pool.id)!);
-  return nodeOf(lb, 'load balancer', String(lb.vip_address ?? ''), [...children, ...unused]);
+  const unused = new Map(nodes);
+  const poolBelow = (id: unknown): Node[] => {
+    const node = nodes.get(String(id));
+    unused.delete(String(id));
+    return node ? [node] : [];
+  };
+  const children = await Promise.all(
+    listeners.map(async listener => {
+      const policies = (listener.l7policies as unknown[] | undefined)?.length
+        ? await client.list('lbaas/l7policies', { listener_id: listener.id, sort: 'position' })
+        : [];
+      const policyNodes = await Promise.all(
+        policies.map(async policy => policyNode(client, policy, poolBelow(policy.redirect_pool_id))),
+      );
+      const detail = `${listener.protocol}:${listener.protocol_port}`;
+      return nodeOf(listener, 'listener', detail, [...policyNodes, ...poolBelow(listener.default_pool_id)]);
+    }),
+  );
+  return nodeOf(lb, 'load balancer', String(lb.vip_address ?? ''), [...children, ...unused.values()]);
+}
+
+async function policyNode(client: Client, policy: Resource, pools: Node[]): Promise<Node> {
+  const rules = (policy.rules as unknown[] | undefined)?.length
+    ? await client.list(`lbaas/l7policies/${policy.id}/rules`)
+    : [];
+  const target = policy.redirect_url ?? policy.redirect_prefix ?? '';
+  return nodeOf(policy, 'l7policy', `${policy.position}. ${policy.action} ${target}`.trimEnd(), [
+    ...rules.map(rule => nodeOf(rule, 'l7rule', ruleDetail(rule), [])),
+    ...pools,
+  ]);
+}
+
+function ruleDetail(rule: Resource): string {
+  const subject = rule.key ? `${rule.type} ${rule.key}` : rule.type;
+  return `${rule.invert ? 'not ' : ''}${subject} ${rule.compare_type} ${rule.value}`;
 }
 
 async function poolNode(client: Client, pool: Resource): Promise<Node> {
   const monitorId = pool.healthmonitor_id;
   const [members, monitors] = await Promise.all([
-    client.list(`lbaas/pools/${pool.id}/members`, 'members'),
-    monitorId ? client.list('lbaas/healthmonitors', 'healthmonitors', { id: String(monitorId) }) : [],
+    client.list(`lbaas/pools/${pool.id}/members`),
+    monitorId ? client.list('lbaas/healthmonitors', { id: String(monitorId) }) : [],
   ]);
   return nodeOf(pool, 'pool', `${pool.protocol} ${pool.lb_algorithm}`, [
     ...monitors.map(monitor => nodeOf(monitor, 'health monitor', monitorDetail(monitor), [])),
@@ -54,15 +81,30 @@ function nodeOf(resource: Resource, noun: string, detail: string, children: Node
   };
 }
 
+const NOUN_IN_STATUSES = {
+  ...{ listeners: 'listener', pools: 'pool', health_monitor: 'health monitor', members: 'member' },
+};
+
+/** A load balancer, or something under it, of the API's own status tree. Source: contract api.md 5.6. */
+export function nodeOfStatuses(row: Resource, noun = 'load balancer'): Node {
+  const below = Object.entries(NOUN_IN_STATUSES).flatMap(([key, childNoun]) =>
+    [row[key] ?? []].flat().map(child => nodeOfStatuses(child as Resource, childNoun)),
+  );
+  return nodeOf(row, noun, row.address ? addressOf(row) : String(row.type ?? ''), below);
+}
+
 function monitorDetail(monitor: Resource): string {
   const path = monitor.url_path ? ` ${monitor.http_method} ${monitor.url_path}` : '';
   return `${monitor.type}${path} every ${monitor.delay} s`;
 }
 
-function memberDetail(member: Resource): string {
+function addressOf(member: Resource): string {
   const address = String(member.address);
-  const host = address.includes(':') ? `[${address}]` : address;
-  return `${host}:${member.protocol_port} weight ${member.weight}${member.backup ? ' backup' : ''}`;
+  return `${address.includes(':') ? `[${address}]` : address}:${member.protocol_port}`;
+}
+
+function memberDetail(member: Resource): string {
+  return `${addressOf(member)} weight ${member.weight}${member.backup ? ' backup' : ''}`;
 }
 
 /** One line per node, statuses in columns. */

@@ -40,7 +40,7 @@ export interface WaitOptions {
 /** Returns when the load balancer is ACTIVE; throws when it is ERROR, gone, or the time is over. */
 export async function waitForActive(client: Client, lbId: string, options: WaitOptions): Promise<void> {
   await poll(options, `load balancer ${lbId} to be ACTIVE`, async progress => {
-    const [lb] = await client.list('lbaas/loadbalancers', 'loadbalancers', { id: lbId });
+    const [lb] = await client.list('lbaas/loadbalancers', { id: lbId });
     if (!lb) throw new CliError(`Cannot wait for load balancer ${lbId}: it is gone`);
     const status = String(lb.provisioning_status);
     if (status === 'ACTIVE') {
@@ -83,7 +83,8 @@ export async function waitUntilGone(
       throw error;
     }
     const [row] = Object.values(body as Record<string, Resource>);
-    const status = String(row?.provisioning_status);
+    // An amphora has a status of its own kind.
+    const status = String(row?.provisioning_status ?? row?.status);
     if (status === 'DELETED') return true;
     if (status === 'ERROR') throw new CliError(`${label}: provisioning status ERROR${reasonOf(row!)}`);
     progress.show(`${label} is ${status}`);

@@ -1,9 +1,10 @@
 /** Rows of amphorae: written by the worker under its lease, marked by everybody else. */
 import { randomUUID } from 'node:crypto';
+import { sql } from 'kysely';
 import { timestamp } from '../lib/clock.ts';
 import type { Amphora, AmphoraRole } from '../model/amphora.ts';
-import type { AmphoraStatus } from '../model/status.ts';
-import { raiseGeneration } from './change.ts';
+import { type AmphoraStatus, isMarked } from '../model/status.ts';
+import { type ChangeOptions, changeLoadBalancer, raiseGeneration } from './change.ts';
 import { fenced, type Lease } from './lease.ts';
 import { decodeRow, encodeRow } from './rows.ts';
 import type { Db } from './schema.ts';
@@ -34,6 +35,7 @@ export async function insertAmphora(
     cached_zone: null,
     image_id: null,
     compute_flavor: null,
+    config_due: false,
     created_at: timestamp(nowMs),
     updated_at: null,
   };
@@ -49,13 +51,16 @@ export async function updateAmphora(
   set: Partial<Omit<Amphora, 'id'>>,
   nowMs: number,
 ): Promise<void> {
-  await fenced(db, lease, trx =>
-    trx
+  await fenced(db, lease, trx => {
+    let update = trx
       .updateTable('amphora')
       .set({ ...encodeRow('amphora', set), updated_at: timestamp(nowMs) })
-      .where('id', '=', id)
-      .execute(),
-  );
+      .where('id', '=', id);
+    // A mark that was set meanwhile stays, for the next pass.
+    if (set.status && !isMarked(set.status))
+      update = update.where('status', 'not in', ['ERROR', 'PENDING_DELETE']);
+    return update.execute();
+  });
 }
 
 /** The amphora is gone from the world: its row stays as DELETED for a while, its health row goes. */
@@ -97,5 +102,54 @@ export async function markAmphoraFailed(db: Db, id: string, nowMs: number): Prom
       .where('status', 'in', IN_SERVICE)
       .execute();
     return amphora.loadbalancer_id;
+  });
+}
+
+/**
+ * Marks the amphorae of a load balancer that are in service, or one of them, to be replaced: a write like any other, after
+ * which everything is made ACTIVE. Those that are being built are new, and stay. Source: contract statuses.md 9, 10.
+ */
+export async function markForReplacement(
+  db: Db,
+  loadBalancerId: string,
+  options: ChangeOptions,
+  amphoraId?: string,
+): Promise<void> {
+  await changeLoadBalancer(db, loadBalancerId, options, async ({ trx, now }) => {
+    let update = trx
+      .updateTable('amphora')
+      .set({ status: 'PENDING_DELETE', updated_at: now })
+      .where('loadbalancer_id', '=', loadBalancerId)
+      .where('status', 'in', IN_SERVICE);
+    if (amphoraId) update = update.where('id', '=', amphoraId);
+    await update.execute();
+  });
+}
+
+/** Marks an amphora in ERROR to be released; false when it is in another status. */
+export async function markAmphoraDeleted(db: Db, id: string, nowMs: number): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('amphora')
+    .set({ status: 'PENDING_DELETE', updated_at: timestamp(nowMs) })
+    .where('id', '=', id)
+    .where('status', '=', 'ERROR')
+    .executeTakeFirstOrThrow();
+  return Number(numUpdatedRows) === 1;
+}
+
+/** Has the worker give the agent its configuration file again; no status changes. Source: contract api.md 4.1. */
+export async function markConfigDue(db: Db, loadBalancerId: string, id: string): Promise<void> {
+  await db.transaction().execute(async trx => {
+    await trx
+      .updateTable('lease')
+      .set({ retry_at_ms: 0 })
+      .where('loadbalancer_id', '=', loadBalancerId)
+      .execute();
+    await trx
+      .updateTable('load_balancer')
+      .set({ generation: sql<number>`generation + 1` })
+      .where('id', '=', loadBalancerId)
+      .execute();
+    await trx.updateTable('amphora').set({ config_due: 1 }).where('id', '=', id).execute();
   });
 }

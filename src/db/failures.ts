@@ -15,3 +15,9 @@ export function findStorageFault(error: unknown): Fault | undefined {
   const sentence = typeof code === 'number' ? SENTENCES[code & 0xff] : undefined;
   return sentence === undefined ? undefined : new Fault('unavailable', sentence, { cause: error });
 }
+
+/** Whether a row was refused because another one has its key: as SQLite, MariaDB and PostgreSQL say it. */
+export function isDuplicate(error: unknown): boolean {
+  const { errcode, errno, code } = (error ?? {}) as Record<string, unknown>;
+  return errcode === 2067 || errcode === 1555 || errno === 1062 || code === '23505';
+}

@@ -1,9 +1,20 @@
 /** Loads one load balancer with everything under it, as one consistent picture. */
-import type { LoadBalancerGraph } from '../model/graph.ts';
+import { emptyGraph, type LoadBalancerGraph } from '../model/graph.ts';
+import { CHILD_TABLES, type ChildTable } from './children.ts';
 import { decodeRow } from './rows.ts';
 import type { Db, Trx } from './schema.ts';
 
-/** Six queries in one transaction, whatever the size. undefined when the load balancer is absent or deleted. */
+/** Where a graph keeps the rows of a table. */
+export const LIST_OF = {
+  listener: 'listeners',
+  pool: 'pools',
+  member: 'members',
+  health_monitor: 'health_monitors',
+  l7policy: 'l7policies',
+  l7rule: 'l7rules',
+} as const satisfies Record<ChildTable, keyof LoadBalancerGraph>;
+
+/** Eight queries in one transaction, whatever the size. undefined when the load balancer is absent or deleted. */
 export async function loadGraph(db: Db, loadBalancerId: string): Promise<LoadBalancerGraph | undefined> {
   return db.transaction().execute(trx => loadGraphIn(trx, loadBalancerId));
 }
@@ -20,18 +31,17 @@ export async function loadGraphIn(
     .where('provisioning_status', '<>', 'DELETED')
     .executeTakeFirst();
   if (!lb) return undefined;
-  const children = <T extends 'listener' | 'pool' | 'member' | 'health_monitor'>(table: T) =>
-    trx
+  const graph = emptyGraph(decodeRow('load_balancer', lb));
+  for (const table of CHILD_TABLES) {
+    const rows = await trx
       .selectFrom(table as 'listener')
       .selectAll()
       .where('loadbalancer_id', '=', loadBalancerId)
       .orderBy('created_at')
       .orderBy('id')
-      .execute() as Promise<never[]>;
-  const listeners = await children('listener');
-  const pools = await children('pool');
-  const members = await children('member');
-  const monitors = await children('health_monitor');
+      .execute();
+    graph[LIST_OF[table]] = rows.map(row => decodeRow(table, row as never)) as never;
+  }
   const amphorae = await trx
     .selectFrom('amphora')
     .selectAll()
@@ -40,12 +50,6 @@ export async function loadGraphIn(
     .orderBy('created_at')
     .orderBy('id')
     .execute();
-  return {
-    load_balancer: decodeRow('load_balancer', lb),
-    listeners: listeners.map(row => decodeRow('listener', row)),
-    pools: pools.map(row => decodeRow('pool', row)),
-    members: members.map(row => decodeRow('member', row)),
-    health_monitors: monitors.map(row => decodeRow('health_monitor', row)),
-    amphorae: amphorae.map(row => decodeRow('amphora', row)),
-  };
+  graph.amphorae = amphorae.map(row => decodeRow('amphora', row));
+  return graph;
 }

@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import { Fault } from '../lib/errors.ts';
 import type { LoadBalancer, VipFacts } from '../model/load-balancer.ts';
 import { markLoadBalancerDeleted } from './change.ts';
+import { CHILD_TABLES } from './children.ts';
 import { fenced, type Lease } from './lease.ts';
 import { encodeRow } from './rows.ts';
 import type { Db, Trx } from './schema.ts';
@@ -77,7 +78,7 @@ export async function withdrawLoadBalancer(
       .where('owner', '=', owner)
       .executeTakeFirstOrThrow();
     if (Number(held.numUpdatedRows) === 0 || options.leftovers) return false;
-    for (const table of ['member', 'health_monitor', 'listener', 'pool', 'lease'] as const) {
+    for (const table of [...CHILD_TABLES, 'lease'] as const) {
       await trx
         .deleteFrom(table as 'lease')
         .where('loadbalancer_id', '=', id)

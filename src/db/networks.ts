@@ -1,22 +1,12 @@
-/** Networks, subnets and ports of the standalone cloud; the unique keys decide who gets a name or an address. */
+/** What the standalone cloud's network consists of; the unique keys decide who gets a name or an address. */
 import { Fault } from '../lib/errors.ts';
-import type { Db, NetworkRow, PortRow, SubnetRow } from './schema.ts';
+import type { CloudKind, CloudRecords, PortRecord } from '../model/cloud-network.ts';
+import { decodeRow, encodeRow } from './rows.ts';
+import type { Db, PortRow, Trx } from './schema.ts';
 
-type Network = Omit<NetworkRow, 'created_at'>;
-interface Subnet extends Omit<SubnetRow, 'created_at' | 'ip_version' | 'allocation_pools' | 'host_routes'> {
-  ip_version: 4 | 6;
-  allocation_pools: { start: string; end: string }[];
-  host_routes: { destination: string; nexthop: string }[];
-}
 interface FixedIp {
   subnet_id: string;
   ip_address: string;
-}
-interface Port extends Omit<PortRow, 'created_at' | 'name' | 'allowed_addresses'> {
-  /** `''` when it has none. */
-  name: string;
-  fixed_ips: FixedIp[];
-  allowed_addresses: string[];
 }
 
 /** The store that a network driver asks for (`drivers/network/store.ts`), over these tables. */
@@ -30,115 +20,86 @@ export class NetworkTables {
     this.#timestamp = timestamp;
   }
 
-  listNetworks(): Promise<Network[]> {
-    return this.#db
-      .selectFrom('network')
-      .select(['id', 'name', 'project_id', 'mtu'])
-      .orderBy('created_at')
-      .orderBy('id')
-      .execute();
-  }
-
-  async insertNetwork(network: Network): Promise<void> {
-    const { id, name, project_id, mtu } = network;
-    const row = { id, name, project_id, mtu, created_at: this.#timestamp() };
-    await this.#db.insertInto('network').values(row).execute();
-  }
-
-  async deleteNetwork(id: string): Promise<void> {
-    await this.#db.deleteFrom('network').where('id', '=', id).execute();
-  }
-
-  async listSubnets(): Promise<Subnet[]> {
-    const rows = await this.#db
-      .selectFrom('subnet')
-      .selectAll()
-      .orderBy('created_at')
-      .orderBy('id')
-      .execute();
-    return rows.map(({ created_at: _, ...row }) => ({
-      ...row,
-      ip_version: row.ip_version === 6 ? 6 : 4,
-      allocation_pools: JSON.parse(row.allocation_pools),
-      host_routes: JSON.parse(row.host_routes),
-    }));
-  }
-
-  async insertSubnet(subnet: Subnet): Promise<void> {
-    const { id, name, project_id, network_id, ip_version, cidr, gateway_ip } = subnet;
-    const row = {
-      ...{ id, name, project_id, network_id, ip_version, cidr, gateway_ip },
-      allocation_pools: JSON.stringify(subnet.allocation_pools),
-      host_routes: JSON.stringify(subnet.host_routes),
-      created_at: this.#timestamp(),
-    };
-    await this.#db.insertInto('subnet').values(row).execute();
-  }
-
-  async deleteSubnet(id: string): Promise<void> {
-    await this.#db.deleteFrom('subnet').where('id', '=', id).execute();
-  }
-
-  async findPort(id: string): Promise<Port | undefined> {
-    return this.#withAddresses(
-      await this.#db.selectFrom('port').selectAll().where('id', '=', id).executeTakeFirst(),
-    );
-  }
-
-  async findPortByName(name: string): Promise<Port | undefined> {
-    if (name === '') return undefined;
-    return this.#withAddresses(
-      await this.#db.selectFrom('port').selectAll().where('name', '=', name).executeTakeFirst(),
-    );
-  }
-
-  async listPorts(): Promise<Port[]> {
+  async list<K extends CloudKind>(kind: K): Promise<CloudRecords[K][]> {
     const [rows, addresses] = await Promise.all([
-      this.#db.selectFrom('port').selectAll().orderBy('created_at').orderBy('id').execute(),
-      this.#db.selectFrom('port_address').selectAll().execute(),
+      this.#db
+        .selectFrom(kind as 'port')
+        .selectAll()
+        .orderBy('created_at')
+        .orderBy('id')
+        .execute(),
+      kind === 'port' ? this.#db.selectFrom('port_address').selectAll().execute() : [],
     ]);
+    if (kind !== 'port') {
+      return rows.map(({ created_at: _, ...row }) => decodeRow(kind, row as never));
+    }
     const byPort = Map.groupBy(addresses, address => address.port_id);
-    return rows.map(row => decodePort(row, byPort.get(row.id) ?? []));
+    return rows.map(row => decodePort(row, byPort.get(row.id) ?? [])) as never;
   }
 
-  async insertPort(port: Port): Promise<void> {
-    const { id, project_id, network_id, mac_address, device_id, device_owner } = port;
-    const row: PortRow = {
-      ...{ id, project_id, network_id, mac_address, device_id, device_owner },
-      name: port.name === '' ? null : port.name,
-      allowed_addresses: JSON.stringify(port.allowed_addresses),
-      created_at: this.#timestamp(),
-    };
-    await conflictIfTaken(`Port ${port.name || port.id}: its name or one of its addresses is taken`, () =>
+  async insert<K extends CloudKind>(kind: K, record: CloudRecords[K]): Promise<void> {
+    const row = kind === 'port' ? encodePort(record as PortRecord) : encodeRow(kind, record as never);
+    const name = 'name' in record ? record.name : record.id;
+    await conflictIfTaken(`Cannot insert ${kind} ${name}: its name or one of its addresses is taken`, () =>
       this.#db.transaction().execute(async trx => {
-        await trx.insertInto('port').values(row).execute();
-        const addresses = port.fixed_ips.map(ip => ({ port_id: id, ...ip }));
-        if (addresses.length > 0) await trx.insertInto('port_address').values(addresses).execute();
+        await trx
+          .insertInto(kind as 'port')
+          .values({ ...row, created_at: this.#timestamp() } as PortRow)
+          .execute();
+        if (kind === 'port') await insertAddresses(trx, record.id, (record as PortRecord).fixed_ips);
       }),
     );
+  }
+
+  async update<K extends CloudKind>(kind: K, id: string, change: Partial<CloudRecords[K]>): Promise<void> {
+    const { fixed_ips } = change as Partial<PortRecord>;
+    const set =
+      kind === 'port' ? encodePort(change as Partial<PortRecord>) : encodeRow(kind, change as never);
+    await conflictIfTaken(`Cannot change ${kind} ${id}: one of its addresses is taken`, () =>
+      this.#db.transaction().execute(async trx => {
+        if (Object.keys(set).length > 0) {
+          await trx
+            .updateTable(kind as 'port')
+            .set(set as Partial<PortRow>)
+            .where('id', '=', id)
+            .execute();
+        }
+        if (!fixed_ips) return;
+        await trx.deleteFrom('port_address').where('port_id', '=', id).execute();
+        await insertAddresses(trx, id, fixed_ips);
+      }),
+    );
+  }
+
+  async delete(kind: CloudKind, id: string): Promise<void> {
+    await conflictIfTaken(`Cannot delete ${kind} ${id}: it is in use`, () =>
+      this.#db.transaction().execute(async trx => {
+        if (kind === 'port') {
+          const nowhere = { port_id: null, fixed_ip_address: null };
+          await trx.updateTable('floating_ip').set(nowhere).where('port_id', '=', id).execute();
+          await trx.deleteFrom('port_address').where('port_id', '=', id).execute();
+        }
+        await trx
+          .deleteFrom(kind as 'port')
+          .where('id', '=', id)
+          .execute();
+      }),
+    );
+  }
+
+  findPort(id: string): Promise<PortRecord | undefined> {
+    return this.#findPort('id', id);
+  }
+
+  async findPortByName(name: string): Promise<PortRecord | undefined> {
+    return name === '' ? undefined : this.#findPort('name', name);
   }
 
   async insertPortAddress(portId: string, address: FixedIp): Promise<void> {
     const { subnet_id, ip_address } = address;
     await conflictIfTaken(`IP address ${ip_address} already allocated in subnet ${subnet_id}`, () =>
-      this.#db.insertInto('port_address').values({ port_id: portId, subnet_id, ip_address }).execute(),
+      insertAddresses(this.#db, portId, [address]),
     );
-  }
-
-  async updatePort(id: string, change: { device_id?: string; allowed_addresses?: string[] }): Promise<void> {
-    const { device_id, allowed_addresses } = change;
-    const set: Partial<PortRow> = {};
-    if (device_id !== undefined) set.device_id = device_id;
-    if (allowed_addresses !== undefined) set.allowed_addresses = JSON.stringify(allowed_addresses);
-    if (Object.keys(set).length === 0) return;
-    await this.#db.updateTable('port').set(set).where('id', '=', id).execute();
-  }
-
-  async deletePort(id: string): Promise<void> {
-    await this.#db.transaction().execute(async trx => {
-      await trx.deleteFrom('port_address').where('port_id', '=', id).execute();
-      await trx.deleteFrom('port').where('id', '=', id).execute();
-    });
   }
 
   async listTakenAddresses(subnetId: string): Promise<string[]> {
@@ -150,7 +111,8 @@ export class NetworkTables {
     return rows.map(row => row.ip_address);
   }
 
-  async #withAddresses(row: PortRow | undefined): Promise<Port | undefined> {
+  async #findPort(column: 'id' | 'name', value: string): Promise<PortRecord | undefined> {
+    const row = await this.#db.selectFrom('port').selectAll().where(column, '=', value).executeTakeFirst();
     if (!row) return undefined;
     const addresses = await this.#db
       .selectFrom('port_address')
@@ -161,24 +123,46 @@ export class NetworkTables {
   }
 }
 
-function decodePort({ created_at: _, ...row }: PortRow, addresses: FixedIp[]): Port {
+async function insertAddresses(db: Db | Trx, port_id: string, addresses: readonly FixedIp[]): Promise<void> {
+  if (addresses.length === 0) return;
+  const rows = addresses.map(({ subnet_id, ip_address }) => ({ port_id, subnet_id, ip_address }));
+  await db.insertInto('port_address').values(rows).execute();
+}
+
+/** A name lies where it is unique if it is a key, and beside that if a user chose it. */
+function encodePort({ fixed_ips: _, user_made, ...port }: Partial<PortRecord>): Partial<PortRow> {
+  const { name, ...row } = encodeRow('port', port);
+  if (user_made === undefined) return name === undefined ? row : { ...row, title: name };
   return {
     ...row,
-    name: row.name ?? '',
-    fixed_ips: addresses.map(({ subnet_id, ip_address }) => ({ subnet_id, ip_address })),
-    allowed_addresses: JSON.parse(row.allowed_addresses),
+    name: user_made || name === '' ? null : (name ?? null),
+    title: user_made ? (name ?? '') : null,
   };
 }
 
-/** Turns the violation of a unique key, as each database reports it, into a conflict; all else goes on up. */
+function decodePort({ created_at: _, title, ...row }: PortRow, addresses: FixedIp[]): PortRecord {
+  return {
+    ...decodeRow('port', row as never),
+    name: title ?? row.name ?? '',
+    user_made: title !== null,
+    fixed_ips: addresses.map(({ subnet_id, ip_address }) => ({ subnet_id, ip_address })),
+  };
+}
+
+/** SQLite's extended codes for a unique index, a primary key and a reference, then PostgreSQL's and MySQL's. */
+const CONFLICTS: readonly unknown[] = [
+  ...[2067, 1555, 787, 1811],
+  ...['23505', '23503', 'ER_DUP_ENTRY', 'ER_ROW_IS_REFERENCED_2', 'ER_NO_REFERENCED_ROW_2'],
+];
+
+/** Turns the violation of a key, as each database reports it, into a conflict; all else goes on up. */
 async function conflictIfTaken(sentence: string, write: () => Promise<unknown>): Promise<void> {
   try {
     await write();
   } catch (cause) {
     const { errcode, code } = cause as { errcode?: number; code?: string };
-    // SQLite's extended codes for a unique index and a primary key, then PostgreSQL's and MySQL's.
-    const isTaken = errcode === 2067 || errcode === 1555 || code === '23505' || code === 'ER_DUP_ENTRY';
-    if (isTaken) throw new Fault('conflict', sentence, { cause });
+    if (CONFLICTS.includes(errcode) || CONFLICTS.includes(code))
+      throw new Fault('conflict', sentence, { cause });
     throw cause;
   }
 }

@@ -1,19 +1,22 @@
 /** Opens the database by its URL and brings its schema up to date. */
-import { DatabaseSync } from 'node:sqlite';
-import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely';
+import { Kysely, SqliteDialect, sql } from 'kysely';
 import { Migrator } from 'kysely/migration';
-import { DataVersion } from './data-version.ts';
 import { migrations } from './migrations/index.ts';
 import type { Db } from './schema.ts';
+import { findServerDialect } from './servers.ts';
+import { openSqlite } from './sqlite.ts';
 
 /**
- * Opens `sqlite:///absolute/path` or `sqlite://` (in memory), as SQLAlchemy writes them.
- * Throws one sentence with the path when the file is no database or cannot be written.
+ * Opens a URL as SQLAlchemy writes them: `sqlite:///absolute/path`, `sqlite://` (in memory),
+ * `mysql+pymysql://user:password@host/name`, `postgresql://user:password@host/name`.
+ * Throws one sentence with the place when it cannot be used.
  */
 export async function openDatabase(url: string): Promise<Db> {
   const match = /^sqlite:\/\/(?:\/(.*))?$/.exec(url);
-  if (!match) throw new Error(`Cannot open database ${redactUrl(url)}: only sqlite:/// URLs are supported`);
-  const path = match[1] ? match[1] : ':memory:';
+  return match ? openFile(match[1] ? match[1] : ':memory:') : openServer(url);
+}
+
+async function openFile(path: string): Promise<Db> {
   try {
     const { database, version } = openSqlite(path);
     const db = new Kysely<never>({ dialect: new SqliteDialect({ database }) }) as unknown as Db;
@@ -32,6 +35,25 @@ export async function openDatabase(url: string): Promise<Db> {
   }
 }
 
+async function openServer(url: string): Promise<Db> {
+  const dialect = findServerDialect(url);
+  if (!dialect)
+    throw new Error(
+      `Cannot open database ${redactUrl(url)}: the URL must begin with sqlite:, mysql: or postgresql:`,
+    );
+  const db = new Kysely<never>({ dialect }) as unknown as Db;
+  try {
+    // Tables take over how their database compares text: as bytes, like the others.
+    if (!isPostgres(url))
+      await sql.raw('alter database character set utf8mb4 collate utf8mb4_bin').execute(db);
+    await migrate(db);
+    return db;
+  } catch (cause) {
+    await db.destroy();
+    throw new Error(`Cannot open database ${redactUrl(url)}: see the cause`, { cause });
+  }
+}
+
 /** Brings the schema to the newest migration; success when it is there. */
 async function migrate(db: Db): Promise<void> {
   const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
@@ -39,55 +61,6 @@ async function migrate(db: Db): Promise<void> {
   if (error) throw error;
 }
 
-/** Gives node:sqlite the face that kysely's dialect expects, with each statement prepared once. */
-function openSqlite(path: string): { database: SqliteDatabase; version: DataVersion } {
-  const sqlite = new DatabaseSync(path, { timeout: 5000 });
-  // FULL: an answered write survives a power cut, not only the end of the process.
-  sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON');
-  const committedByOthers = sqlite.prepare('PRAGMA data_version');
-  committedByOthers.setReturnArrays(true);
-  const version = new DataVersion(() => (committedByOthers.get() as unknown as [number])[0]);
-  const prepared = new Map<string, SqliteStatement>();
-  const database: SqliteDatabase = {
-    close: () => sqlite.close(),
-    prepare(sql: string) {
-      let statement = prepared.get(sql);
-      if (!statement) {
-        statement = prepare(sqlite, sql, version);
-        // A statement knows the columns of its time.
-        if (prepared.size > 500 || /^(create|alter|drop)\b/i.test(sql)) prepared.clear();
-        prepared.set(sql, statement);
-      }
-      return statement;
-    },
-  };
-  return { database, version };
-}
-
-/** Rows become plain objects of our own: those of node:sqlite are dictionaries, which take three times as long to copy. */
-function prepare(sqlite: DatabaseSync, sql: string, version: DataVersion): SqliteStatement {
-  const statement = sqlite.prepare(sql);
-  const columns = statement.columns().map(column => column.name);
-  if (columns.length > 0) statement.setReturnArrays(true);
-  const toRow = (values: unknown): Record<string, unknown> => {
-    const row: Record<string, unknown> = {};
-    for (let i = 0; i < columns.length; i++) row[columns[i]!] = (values as unknown[])[i];
-    return row;
-  };
-  return {
-    reader: columns.length > 0,
-    all: parameters => statement.all(...(parameters as never[])).map(toRow),
-    run: parameters => {
-      // A full disk ends the transaction by itself; the error to tell is that one, not that nothing is left to undo.
-      if (sql === 'rollback' && !sqlite.isTransaction) return { changes: 0, lastInsertRowid: 0 };
-      version.note(sql);
-      const { changes, lastInsertRowid } = statement.run(...(parameters as never[]));
-      return { changes: Number(changes), lastInsertRowid };
-    },
-    *iterate(parameters) {
-      for (const values of statement.iterate(...(parameters as never[]))) yield toRow(values);
-    },
-  };
-}
+const isPostgres = (url: string): boolean => url.startsWith('postgres');
 
 const redactUrl = (url: string): string => url.replace(/:\/\/[^@/]*@/, '://[redacted]@');

@@ -1,15 +1,16 @@
 /** One page of a list: filters, sort and a keyset seek after a marker, in at most two queries. */
 import { type Expression, type RawBuilder, type SqlBool, sql } from 'kysely';
 import { Fault } from '../lib/errors.ts';
-import type { ResourceTable } from './children.ts';
-import { decodeRow, type RecordOf } from './rows.ts';
+import { decodeRow, keyColumn, type RecordOf, type RecordTable, statusColumn } from './rows.ts';
 import type { Db } from './schema.ts';
 
 /** What a row must satisfy. `tags` and other lists lie in their columns as JSON text. */
 export type Condition =
   | { is: 'equal'; column: string; value: string | number }
   | { is: 'nothing' }
+  | { is: 'any-of'; conditions: readonly Condition[] }
   | { is: 'has-all' | 'has-any' | 'lacks-one' | 'lacks-all'; column: string; values: readonly string[] }
+  | { is: 'of-project'; project_id: string }
   | { is: 'parent-of'; child: 'health_monitor'; column: 'pool_id'; id: string };
 
 export interface SortKey {
@@ -27,20 +28,17 @@ export interface Page {
   sort: readonly SortKey[];
   /** null: no limit. */
   limit: number | null;
-  /** The id after which the page begins, or before which it ends when `before` is set. */
+  /** The key of the record after which the page begins, or before which it ends when `before` is set. */
   marker?: string;
   before?: boolean;
 }
 
 /** The rows of the page, in the order of `sort` also when it lies before the marker. Throws on an unknown marker. */
-export async function listPage<T extends ResourceTable>(
-  db: Db,
-  table: T,
-  page: Page,
-): Promise<RecordOf<T>[]> {
+export async function listPage<T extends RecordTable>(db: Db, table: T, page: Page): Promise<RecordOf<T>[]> {
   const sort = page.before ? page.sort.map(key => ({ ...key, descending: !key.descending })) : page.sort;
   let query = db.selectFrom(table as 'listener').selectAll();
-  if (table === 'load_balancer') query = query.where('provisioning_status', '<>', 'DELETED');
+  const status = statusColumn(table);
+  if (status) query = query.where(status as 'provisioning_status', '<>', 'DELETED');
   for (const condition of [...page.scope, ...page.filters]) query = query.where(toSql(condition));
   if (page.marker !== undefined) {
     const values = await markerValues(db, table, page.marker, page.scope, sort);
@@ -68,7 +66,7 @@ export async function listPage<T extends ResourceTable>(
 
 async function markerValues(
   db: Db,
-  table: ResourceTable,
+  table: RecordTable,
   marker: string,
   scope: readonly Condition[],
   sort: readonly SortKey[],
@@ -76,8 +74,9 @@ async function markerValues(
   let query = db
     .selectFrom(table as 'listener')
     .selectAll()
-    .where('id', '=', marker)
-    .where('provisioning_status', '<>', 'DELETED');
+    .where(keyColumn(table) as 'id', '=', marker);
+  const status = statusColumn(table);
+  if (status) query = query.where(status as 'provisioning_status', '<>', 'DELETED');
   for (const condition of scope) query = query.where(toSql(condition));
   const row = (await query.executeTakeFirst()) as Record<string, unknown> | undefined;
   if (!row) throw new Fault('invalid', `Unknown marker ${marker}: no such object is in this list.`);
@@ -108,8 +107,12 @@ function toSql(condition: Condition): Expression<SqlBool> {
   switch (condition.is) {
     case 'nothing':
       return sql<SqlBool>`1 = 0`;
+    case 'any-of':
+      return sql<SqlBool>`(${sql.join(condition.conditions.map(toSql), sql` or `)})`;
     case 'equal':
       return sql<SqlBool>`${sql.ref(condition.column)} = ${condition.value}`;
+    case 'of-project':
+      return sql<SqlBool>`loadbalancer_id in (select id from load_balancer where project_id = ${condition.project_id})`;
     case 'parent-of':
       return sql<SqlBool>`id in (select ${sql.ref(condition.column)} from ${sql.table(condition.child)} where id = ${condition.id})`;
     case 'has-all':

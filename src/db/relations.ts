@@ -1,17 +1,16 @@
 /** Who belongs to whom, for a whole page of a list at once: a constant number of queries, however long the page. */
-import { chunks } from './children.ts';
+import { type ChildTable, chunks } from './children.ts';
 import type { Db } from './schema.ts';
 
-/** Parent id to the ids of its children, in the order of their creation; parents without children are absent. */
+/** Parent id to the ids of its children, in the order of their creation, l7policies in that of their positions; parents without children are absent. */
 export type Relation = ReadonlyMap<string, readonly string[]>;
 
-type Child = 'listener' | 'pool' | 'member' | 'health_monitor';
-type ParentColumn = 'loadbalancer_id' | 'pool_id' | 'default_pool_id';
+type ParentColumn = 'loadbalancer_id' | 'pool_id' | 'default_pool_id' | 'listener_id' | 'l7policy_id';
 
 /** Children in PENDING_DELETE come last: where there can be only one, the living one is first. */
 export async function listRelation(
   db: Db,
-  child: Child,
+  child: ChildTable,
   parentColumn: ParentColumn,
   parentIds: readonly string[],
 ): Promise<Relation> {
@@ -21,7 +20,7 @@ export async function listRelation(
       .selectFrom(child as 'listener')
       .select(['id', 'provisioning_status', `${parentColumn as 'loadbalancer_id'} as parent`])
       .where(parentColumn as 'loadbalancer_id', 'in', part)
-      .orderBy('created_at')
+      .orderBy((child === 'l7policy' ? 'position' : 'created_at') as 'created_at')
       .orderBy('id')
       .execute();
     const leaving = rows.filter(row => row.provisioning_status === 'PENDING_DELETE');

@@ -1,10 +1,16 @@
 /** The tables, typed by the model: a column has the name of the field it holds. */
 import type { Kysely, Transaction } from 'kysely';
 import type { Amphora } from '../model/amphora.ts';
+import type { CloudKind, CloudRecords } from '../model/cloud-network.ts';
+import type { AvailabilityZone, AvailabilityZoneProfile, Flavor, FlavorProfile } from '../model/flavor.ts';
 import type { HealthMonitor } from '../model/health-monitor.ts';
+import type { ApplicationCredential, Project, Role, RoleAssignment, Scope, User } from '../model/identity.ts';
+import type { L7Policy, L7Rule } from '../model/l7.ts';
 import type { Listener } from '../model/listener.ts';
 import type { LoadBalancer } from '../model/load-balancer.ts';
 import type { Member, Pool } from '../model/pool.ts';
+import type { Quota } from '../model/quota.ts';
+import type { KeptSecret, SecretContainer } from '../model/secret.ts';
 import type { ListenerStatistics } from '../model/statistics.ts';
 
 /** How a field lies in its column: booleans as 0 and 1, lists and objects as JSON text, on every database alike. */
@@ -64,42 +70,14 @@ export interface AmphoraHealthRow {
   busy: number;
 }
 
-/** Networks, subnets and ports of the standalone cloud. */
-export interface NetworkRow {
-  id: string;
-  name: string;
-  project_id: string | null;
-  mtu: number;
-  created_at: string;
-}
+/** What of the standalone cloud is kept as it is. */
+type CloudRow<K extends CloudKind> = Stored<CloudRecords[K]> & { created_at: string };
 
-export interface SubnetRow {
-  id: string;
-  name: string;
-  project_id: string | null;
-  network_id: string;
-  ip_version: number;
-  cidr: string;
-  gateway_ip: string | null;
-  /** JSON list of `{start, end}`. */
-  allocation_pools: string;
-  /** JSON list of `{destination, nexthop}`. */
-  host_routes: string;
-  created_at: string;
-}
-
-export interface PortRow {
-  id: string;
-  /** Unique among our own ports, which are found by it; null for nameless ports. */
+export interface PortRow extends Omit<CloudRow<'port'>, 'name' | 'fixed_ips' | 'user_made'> {
+  /** The key by which our own ports are found; null for users' and for nameless ones. */
   name: string | null;
-  project_id: string | null;
-  network_id: string;
-  mac_address: string;
-  device_id: string;
-  device_owner: string;
-  /** JSON list of addresses. */
-  allowed_addresses: string;
-  created_at: string;
+  /** The name of a port that a user made; null for our own. */
+  title: string | null;
 }
 
 export interface PortAddressRow {
@@ -112,9 +90,31 @@ export interface PortAddressRow {
 export interface TokenRow {
   hash: string;
   user_id: string;
-  project_id: string | null;
+  /** Both are null for a token without a scope. */
+  scope_kind: Scope['kind'] | null;
+  scope_id: string | null;
+  /** JSON list of how its holder logged in. */
+  methods: string;
+  /** JSON list: its own, and that of the first token of its line. */
+  audit_ids: string;
+  application_credential_id: string | null;
   issued_at_ms: number;
   expires_at_ms: number;
+}
+
+/** A secret of a container, under its name there. */
+export interface ContainerSecretRow {
+  container_id: string;
+  secret_id: string;
+  name: string;
+}
+
+export interface SecretConsumerRow {
+  /** A secret or a container. */
+  item_id: string;
+  /** `Consumer` as JSON. */
+  consumer: string;
+  created_at: string;
 }
 
 /** Facts about this installation, such as the system id. */
@@ -129,17 +129,36 @@ export interface Tables {
   pool: Stored<Pool>;
   member: Stored<Member>;
   health_monitor: Stored<HealthMonitor>;
+  l7policy: Stored<L7Policy>;
+  l7rule: Stored<L7Rule>;
   amphora: Stored<Amphora>;
+  quota: Quota;
+  flavor: Stored<Flavor>;
+  flavor_profile: FlavorProfile;
+  availability_zone: Stored<AvailabilityZone>;
+  availability_zone_profile: AvailabilityZoneProfile;
   amphora_health: AmphoraHealthRow;
   amphora_member_port: MemberPortRow;
   listener_statistics: ListenerStatistics;
   lease: LeaseRow;
   pass: PassRow;
-  network: NetworkRow;
-  subnet: SubnetRow;
+  network: CloudRow<'network'>;
+  subnet: CloudRow<'subnet'>;
   port: PortRow;
   port_address: PortAddressRow;
+  security_group: CloudRow<'security_group'>;
+  security_group_rule: CloudRow<'security_group_rule'>;
+  floating_ip: CloudRow<'floating_ip'>;
   token: TokenRow;
+  project: Stored<Project>;
+  user: Stored<User>;
+  role: Stored<Role>;
+  role_assignment: RoleAssignment;
+  application_credential: Stored<ApplicationCredential>;
+  secret: Stored<KeptSecret> & { sealed_payload: string | null };
+  secret_container: Stored<SecretContainer>;
+  container_secret: ContainerSecretRow;
+  secret_consumer: SecretConsumerRow;
   system: SystemRow;
 }
 

@@ -1,9 +1,13 @@
 /** The ends of a pass: the only place that takes rows out of `PENDING_*`, and that returns the lease. */
 import { randomUUID } from 'node:crypto';
+import { sql } from 'kysely';
 import { timestamp } from '../lib/clock.ts';
 import type { LoadBalancerGraph } from '../model/graph.ts';
-import type { ProvisioningStatus } from '../model/status.ts';
+import type { OperatingStatus, ProvisioningStatus } from '../model/status.ts';
+import { CHILD_TABLES } from './children.ts';
+import { LIST_OF } from './graph.ts';
 import { fenced, type Lease } from './lease.ts';
+import { closeGaps } from './positions.ts';
 import type { Db, PassRow, Trx } from './schema.ts';
 
 /** What is written about a pass besides the statuses. */
@@ -11,8 +15,6 @@ export type PassRecord = Pick<PassRow, 'worker' | 'started_at_ms' | 'duration_ms
 
 /** Passes kept per load balancer; older ones are dropped with each new one. */
 const PASSES_KEPT = 50;
-
-const CHILD_TABLES = ['listener', 'pool', 'member', 'health_monitor'] as const;
 
 /**
  * The world equals the graph: rows stamped up to its generation become ACTIVE, or go if they were PENDING_DELETE.
@@ -29,7 +31,7 @@ export async function settleDone(
   return fenced(db, lease, async trx => {
     await removeDeletedChildren(trx, graph);
     await setChildren(trx, graph, ['PENDING_CREATE', 'PENDING_UPDATE', 'ERROR'], 'ACTIVE', nowMs);
-    await settleMonitorOperatingStatus(trx, id, generation);
+    await settleOperatingStatuses(trx, graph);
     // A pending deletion is never overwritten: the user asked for it while this pass was under way.
     await trx
       .updateTable('load_balancer')
@@ -69,7 +71,7 @@ export async function settleRemoved(
   await fenced(db, lease, async trx => {
     const listeners = trx.selectFrom('listener').select('id').where('loadbalancer_id', '=', id);
     await trx.deleteFrom('listener_statistics').where('listener_id', 'in', listeners).execute();
-    for (const table of ['member', 'health_monitor', 'listener', 'pool'] as const) {
+    for (const table of CHILD_TABLES) {
       await trx
         .deleteFrom(table as 'listener')
         .where('loadbalancer_id', '=', id)
@@ -205,7 +207,7 @@ async function removeDeletedChildren(trx: Trx, graph: LoadBalancerGraph): Promis
     .deleteFrom('listener_statistics')
     .where('listener_id', 'in', deleted('listener').select('id'))
     .execute();
-  for (const table of ['member', 'health_monitor', 'listener', 'pool'] as const) {
+  for (const table of CHILD_TABLES) {
     await trx
       .deleteFrom(table as 'listener')
       .where('loadbalancer_id', '=', id)
@@ -213,20 +215,22 @@ async function removeDeletedChildren(trx: Trx, graph: LoadBalancerGraph): Promis
       .where('generation', '<=', generation)
       .execute();
   }
+  // Others keep their places until then. Source: contract api.md 10.4.
+  if (graph.l7policies.some(policy => policy.provisioning_status === 'PENDING_DELETE'))
+    await closeGaps(trx, id);
 }
 
-/** A monitor's operating status follows its switch, not the heartbeats. Source: contract statuses.md 7. */
-async function settleMonitorOperatingStatus(trx: Trx, id: string, generation: number): Promise<void> {
-  for (const [up, status] of [
-    [1, 'ONLINE'],
-    [0, 'OFFLINE'],
-  ] as const) {
+/** That of monitors, policies and rules follows their switch, not the heartbeats. Source: contract statuses.md 7, 8. */
+async function settleOperatingStatuses(trx: Trx, graph: LoadBalancerGraph): Promise<void> {
+  const { id, generation } = graph.load_balancer;
+  for (const table of ['health_monitor', 'l7policy', 'l7rule'] as const) {
+    if (graph[LIST_OF[table]].length === 0) continue;
+    const status = sql<OperatingStatus>`case when admin_state_up = 1 then 'ONLINE' else 'OFFLINE' end`;
     await trx
-      .updateTable('health_monitor')
+      .updateTable(table as 'health_monitor')
       .set({ operating_status: status })
       .where('loadbalancer_id', '=', id)
       .where('generation', '<=', generation)
-      .where('admin_state_up', '=', up)
       .where('operating_status', '<>', status)
       .execute();
   }

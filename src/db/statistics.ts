@@ -1,6 +1,6 @@
 /** Sums of the counters that the amphorae report per listener. */
 import { sql } from 'kysely';
-import type { Statistics } from '../model/statistics.ts';
+import type { ListenerStatistics, Statistics } from '../model/statistics.ts';
 import type { Db } from './schema.ts';
 
 /** The sum over a listener's amphorae, or over all listeners of a load balancer; zeros when nothing was reported yet. */
@@ -34,4 +34,22 @@ export async function sumStatistics(
     total_connections: Number(row.total_connections),
     request_errors: Number(row.request_errors),
   };
+}
+
+export type AmphoraStatistics = Omit<ListenerStatistics, 'amphora_id'> & {
+  id: string;
+  loadbalancer_id: string;
+};
+
+/** What one amphora has counted, by listener. */
+export async function listAmphoraStatistics(db: Db, amphoraId: string): Promise<AmphoraStatistics[]> {
+  const rows = await db
+    .selectFrom('listener_statistics as s')
+    .innerJoin('listener', 'listener.id', 's.listener_id')
+    .selectAll('s')
+    .select('listener.loadbalancer_id')
+    .where('s.amphora_id', '=', amphoraId)
+    .orderBy('s.listener_id')
+    .execute();
+  return rows.map(({ amphora_id, ...row }) => ({ id: amphora_id, ...row }));
 }

@@ -1,4 +1,5 @@
 /** Facts about this installation, by name: the system id, keys made at the first start, ids of its first networks. */
+import { isDuplicate } from './failures.ts';
 import type { Db } from './schema.ts';
 
 export async function findSystemFact(db: Db, name: string): Promise<string | undefined> {
@@ -23,11 +24,12 @@ export async function ensureSystemFact(
   const existing = await findSystemFact(db, name);
   if (existing !== undefined) return existing;
   const value = await make();
-  // Whoever loses the race against another process takes the winner's value.
-  return db.transaction().execute(async trx => {
-    const row = await trx.selectFrom('system').select('value').where('name', '=', name).executeTakeFirst();
-    if (row) return row.value;
-    await trx.insertInto('system').values({ name, value }).execute();
+  try {
+    await db.insertInto('system').values({ name, value }).execute();
     return value;
-  });
+  } catch (error) {
+    if (!isDuplicate(error)) throw error;
+    // Whoever loses the race takes the winner's value.
+    return (await findSystemFact(db, name))!;
+  }
 }

@@ -1,16 +1,41 @@
 /** What tests of every room need to begin: an empty database in memory, and rows with sensible values. */
 import { randomUUID } from 'node:crypto';
+import { Kysely, sql } from 'kysely';
 import type { LoadBalancerGraph } from '../model/graph.ts';
 import type { LoadBalancer } from '../model/load-balancer.ts';
 import { insertLoadBalancer } from './load-balancers.ts';
 import { openDatabase } from './open.ts';
 import { encodeRow, type RecordOf, type RecordTable } from './rows.ts';
 import type { Db } from './schema.ts';
+import { findServerDialect } from './servers.ts';
+
+/** Where a server has databases made for tests, such as `postgresql://…/postgres`; without it they are in memory. */
+export const TEST_SERVER = 'OTTAVIA_TEST_SERVER';
 
 /** Closed by `await using`. */
 export async function givenDatabase(): Promise<Db & AsyncDisposable> {
-  const db = await openDatabase('sqlite://');
-  return Object.assign(db, { [Symbol.asyncDispose]: () => db.destroy() });
+  const server = process.env[TEST_SERVER];
+  const { url, drop } = server ? await createDatabase(server) : { url: 'sqlite://', drop: async () => {} };
+  const db = await openDatabase(url);
+  const close = async () => {
+    await db.destroy();
+    await drop();
+  };
+  return Object.assign(db, { [Symbol.asyncDispose]: close });
+}
+
+/** An empty one on the server; nobody may be connected to it when it is dropped. */
+export async function createDatabase(server: string): Promise<{ url: string; drop(): Promise<void> }> {
+  const name = `test_${randomUUID().replaceAll('-', '')}`;
+  const admin = new Kysely({ dialect: findServerDialect(server)! });
+  await sql.raw(`create database ${name}`).execute(admin);
+  return {
+    url: server.replace(/\/\w+(\?|$)/, `/${name}$1`),
+    async drop() {
+      await sql.raw(`drop database ${name}`).execute(admin);
+      await admin.destroy();
+    },
+  };
 }
 
 /** A load balancer that was just accepted: PENDING_CREATE, generation 1. */
@@ -68,5 +93,7 @@ export async function givenGraph(db: Db, graph: LoadBalancerGraph): Promise<void
   await insert('listener', graph.listeners);
   await insert('member', graph.members);
   await insert('health_monitor', graph.health_monitors);
+  await insert('l7policy', graph.l7policies);
+  await insert('l7rule', graph.l7rules);
   await insert('amphora', graph.amphorae);
 }

@@ -1,12 +1,13 @@
 /** A cloud in memory, shared by the noop drivers: several workers may use one, and a test may look at all of it. */
 import { createHash } from 'node:crypto';
+import { hostRange, numberToAddress } from '../lib/addresses.ts';
+import { newNetwork, type PortRecord } from '../model/cloud-network.ts';
 import type { PlugNetwork, PlugVip } from '../wire/agent-api.ts';
 import type { AmphoraConfig } from './amphora/amphora.ts';
-import type { CloudNetwork, Port, Subnet } from './network/network.ts';
+import { MemoryNetworkStore } from './network/memory-store.ts';
+import type { CloudNetwork, Subnet } from './network/network.ts';
 
-export interface NoopPort extends Port {
-  allowed_addresses: string[];
-}
+export type NoopPort = PortRecord;
 
 export interface NoopInstance {
   name: string;
@@ -14,6 +15,7 @@ export interface NoopInstance {
   lb_network_ip: string;
   networks: string[];
   zone: string | null;
+  flavor: string | null;
   /** Path to content. */
   files: Map<string, string>;
   /** Ids of the attached ports. */
@@ -33,19 +35,21 @@ export interface NoopAgent {
   reloads: number;
 }
 
-export class NoopCloud {
-  /** Registered ones; any other id exists all the same, fabricated when it is asked for. */
-  readonly networks = new Map<string, CloudNetwork>();
-  readonly subnets = new Map<string, Subnet>();
-  /** By name. */
-  readonly ports = new Map<string, NoopPort>();
+/** The networks and subnets in it are those that somebody registered; any other id exists all the same, fabricated. */
+export class NoopCloud extends MemoryNetworkStore {
   /** By name. */
   readonly instances = new Map<string, NoopInstance>();
 
   /** Registers a network with its subnets; ports in these are checked as strictly as in a real cloud. */
   addNetwork(network: CloudNetwork, subnets: Subnet[]): void {
-    this.networks.set(network.id, network);
-    for (const subnet of subnets) this.subnets.set(subnet.id, subnet);
+    const { subnets: _, ...record } = network;
+    this.networks.set(network.id, newNetwork({ ...record, shared: network.shared ?? true }));
+    for (const subnet of subnets) {
+      const { first, last, version } = hostRange(subnet.cidr);
+      const all = { start: numberToAddress(first, version), end: numberToAddress(last, version) };
+      const more = { description: '', enable_dhcp: true, dns_nameservers: [], allocation_pools: [all] };
+      this.subnets.set(subnet.id, { ...subnet, ...more });
+    }
   }
 
   /** Takes the port's interface out of the instance, and with it all that the agent had on it. */
@@ -71,6 +75,7 @@ export class NoopCloud {
         lb_network_ip: instance.lb_network_ip,
         networks: instance.networks,
         zone: instance.zone,
+        flavor: instance.flavor,
         files: [...instance.files.keys()].sort(),
         ports: [...instance.ports].sort(),
         vips: Object.fromEntries(sortedBy([...instance.agent.vips], ([vip]) => vip)),

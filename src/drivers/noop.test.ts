@@ -26,7 +26,10 @@ networkContract('NoopNetwork', async () => {
     ipv4,
     ipv6,
   ]);
+  const groupId = uuidFrom('group');
+  await cloud.insert('security_group', { id: groupId, name: '', project_id: null, description: '' });
   return {
+    groupId,
     network: new NoopNetwork(cloud),
     reopen: () => new NoopNetwork(cloud),
     ipv4,

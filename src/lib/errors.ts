@@ -1,19 +1,23 @@
 /** The two kinds of failure that are told apart; everything else is retried. */
 
-export type FaultKind =
-  | 'invalid'
-  | 'unauthorized'
-  | 'forbidden'
-  | 'not-found'
-  | 'not-allowed'
-  | 'not-acceptable'
-  | 'conflict'
-  | 'too-large'
-  | 'unsupported-media'
-  | 'unsupported'
-  | 'unavailable';
+/** The kinds of faults, each with the HTTP status that every API of ours answers it with. */
+export const STATUS_OF = {
+  invalid: 400,
+  unauthorized: 401,
+  forbidden: 403,
+  'not-found': 404,
+  'not-allowed': 405,
+  'not-acceptable': 406,
+  conflict: 409,
+  'too-large': 413,
+  'unsupported-media': 415,
+  unsupported: 501,
+  unavailable: 503,
+} as const;
 
-/** Tell the user: the sentence names the field or the ids. Only `api/faults.ts` knows which HTTP status a kind has. */
+export type FaultKind = keyof typeof STATUS_OF;
+
+/** Tell the user: the sentence names the field or the ids. */
 export class Fault extends Error {
   readonly kind: FaultKind;
   constructor(kind: FaultKind, sentence: string, options?: ErrorOptions) {

@@ -43,10 +43,13 @@ export const addVeth = (name: string, peer: VethPeer, mtu: number): IpLine =>
 export const setMaster = (name: string, master: string): IpLine =>
   line('link', 'set', name, 'master', master);
 export const setUp = (name: string): IpLine => line('link', 'set', name, 'up');
+export const setDown = (name: string): IpLine => line('link', 'set', name, 'down');
 export const deleteLink = (name: string): IpLine => line('link', 'delete', name);
 /** `address` with prefix length. IPv6 addresses are usable at once: we never give one twice, so nothing is probed. */
 export const replaceAddress = (address: string, device: string): IpLine =>
   line('address', 'replace', address, 'dev', device, address.includes(':') && 'nodad');
+export const deleteAddress = (address: string, device: string): IpLine =>
+  line('address', 'delete', address, 'dev', device);
 export const replaceDefaultRoute = (gateway: string, device: string): IpLine =>
   line('route', 'replace', gateway.includes(':') ? '::/0' : '0.0.0.0/0', 'via', gateway, 'dev', device);
 /** Tells the kernel an address's new MAC address, so that a stale entry delays nobody. */

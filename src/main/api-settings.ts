@@ -1,15 +1,19 @@
 /** The settings as the API and the renderers want them. */
 import type { ApiSettings } from '../api/server.ts';
 import type { HaproxySettings } from '../dataplane/haproxy/context.ts';
+import { QUOTA_TABLES } from '../model/quota.ts';
 import type { Settings } from './settings.ts';
 
 export function apiSettingsOf(settings: Settings, wwwAuthenticateUri: string): ApiSettings {
-  const { api_settings: api, networking, haproxy_amphora: amphora } = settings;
+  const { api_settings: api, networking, haproxy_amphora: amphora, cors } = settings;
   const limit = Number(api.pagination_max_limit);
   return {
     api_base_uri: api.api_base_uri,
     www_authenticate_uri: wwwAuthenticateUri,
+    noauth: api.auth_strategy === 'noauth',
+    cors,
     healthcheck_enabled: api.healthcheck_enabled,
+    healthcheck_refresh_interval: api.healthcheck_refresh_interval,
     max_request_body_size: settings.oslo_middleware.max_request_body_size,
     // `infinite`, a negative number and anything else that is no number: no limit. Source: contract controller.md 15.
     pagination_max_limit: Number.isInteger(limit) && limit >= 0 ? limit : null,
@@ -19,6 +23,7 @@ export function apiSettingsOf(settings: Settings, wwwAuthenticateUri: string): A
     allow_field_selection: api.allow_field_selection,
     default_provider_driver: api.default_provider_driver,
     strict_immutability: api.strict_immutability,
+    quotas: quotaDefaultsOf(settings),
     loadbalancer_topology: settings.controller_worker.loadbalancer_topology,
     allow_vip_network_id: networking.allow_vip_network_id,
     allow_vip_subnet_id: networking.allow_vip_subnet_id,
@@ -47,6 +52,12 @@ export function apiSettingsOf(settings: Settings, wwwAuthenticateUri: string): A
     tls_cipher_prohibit_list: api.tls_cipher_prohibit_list,
     minimum_tls_version: api.minimum_tls_version,
   };
+}
+
+function quotaDefaultsOf({ quotas }: Settings): ApiSettings['quotas'] {
+  return Object.fromEntries(
+    QUOTA_TABLES.map(name => [name, quotas[`default_${name}_quota`]]),
+  ) as ApiSettings['quotas'];
 }
 
 export function haproxySettingsOf({

@@ -6,11 +6,17 @@ import { Secret } from '../lib/secret.ts';
 
 export const CLOUD = 'ottavia';
 
+export interface Login {
+  user: string;
+  project: string;
+  password: Secret;
+}
+
 export interface Access {
   /** Such as `http://127.0.0.1:9876`. */
   url: string;
   /** undefined when nobody is asked who he is. */
-  login: { user: string; project: string; password: Secret } | undefined;
+  login: Login | undefined;
 }
 
 /** Both files, readable by their owner only. */

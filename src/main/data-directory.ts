@@ -4,6 +4,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, wr
 import { join, resolve } from 'node:path';
 import { type FileLock, takeFileLock } from '../db/file-lock.ts';
 
+/** What payloads of the key manager are encrypted with. */
+export const SECRETS_KEY_FILE = 'secrets.key';
+
 /** Everything we put there; a purge removes these and nothing else. */
 const OUR_FILES = [
   'ottavia.db',
@@ -11,6 +14,7 @@ const OUR_FILES = [
   'ottavia.db-shm',
   'ottavia.db-journal',
   'ca',
+  SECRETS_KEY_FILE,
   'instances',
   'openrc',
   'openrc.new',
@@ -21,8 +25,9 @@ const OUR_FILES = [
   'lock',
 ];
 
-/** What the certificate authority was making when the process died. */
-const isHalfMade = (name: string): boolean => name.startsWith('.ca-');
+/** What the certificate authority or the key manager was making when the process died. */
+const isHalfMade = (name: string): boolean =>
+  name.startsWith('.ca-') || name.startsWith(`${SECRETS_KEY_FILE}.`);
 
 /** Somebody else runs on the directory. */
 export class DirectoryInUse extends Error {}

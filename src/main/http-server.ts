@@ -1,33 +1,42 @@
-/** The one HTTP server of a standalone system: load balancing at `/`, and beside it identity and network. */
+/** The one HTTP server of a standalone system: load balancing at `/`, and beside it identity, network and key manager. */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import Fastify, { type FastifyInstance } from 'fastify';
-import { type ApiDeps, apiPlugin, noauth } from '../api/server.ts';
-import type { CloudNetwork, Network } from '../drivers/network/network.ts';
-import { Fault } from '../lib/errors.ts';
-import { Secret } from '../lib/secret.ts';
+import { lbaasV2Plugin } from '../api/lbaas-v2/plugin.ts';
+import { type ApiDeps, apiPlugin, noauth, serverOptions } from '../api/server.ts';
+import type { SecretTables } from '../db/secrets.ts';
+import type { NetworkCloud } from '../drivers/network/store.ts';
 import type { Authenticate } from '../model/caller.ts';
-import type { Identity } from '../standalone/identity.ts';
-import { ROLES } from '../standalone/identity.ts';
+import { type Identity, tokenAuthentication } from '../standalone/identity.ts';
 import { identityApi } from '../standalone/identity-api.ts';
+import { keyManagerApi } from '../standalone/key-manager-api.ts';
 import { networkApi } from '../standalone/network-api.ts';
 
 export interface HttpServerParts {
   api: Omit<ApiDeps, 'authenticate'>;
-  network: Network;
-  isShared: (network: CloudNetwork) => boolean;
-  /** undefined: nobody is asked who he is. */
+  /** What the network API reads and writes. */
+  cloud: NetworkCloud;
+  /** What the key manager keeps. */
+  secretTables: SecretTables;
+  /** The standalone identity, which is served here too. */
   identity: Identity | undefined;
+  /** Another one; without either, nobody is asked who he is. */
+  keystone: Authenticate | undefined;
 }
 
-export function buildHttpServer({ api, network, isShared, identity }: HttpServerParts): FastifyInstance {
+export function buildHttpServer(parts: HttpServerParts): FastifyInstance {
+  const { api, cloud, identity, keystone } = parts;
   const baseUri = api.settings.api_base_uri;
-  const authenticate = identity ? tokenAuthentication(identity) : noAuthentication;
+  const authenticate = identity ? tokenAuthentication(identity) : (keystone ?? noAuthentication);
   // Requests under way end; connections that wait for more do not hold up a stop.
-  const app = Fastify({ bodyLimit: api.settings.max_request_body_size, forceCloseConnections: 'idle' });
+  const app = Fastify({ ...serverOptions(api), forceCloseConnections: 'idle' });
   if (identity) void app.register(identityApi({ identity, baseUri }), { prefix: '/identity' });
-  void app.register(networkApi({ network, baseUri, authenticate, isShared }), { prefix: '/network' });
+  void app.register(networkApi({ cloud, baseUri, authenticate }), { prefix: '/network' });
+  const keyManager = { secrets: parts.secretTables, clock: api.clock, baseUri, authenticate };
+  void app.register(keyManagerApi(keyManager), { prefix: '/key-manager' });
   const deps = { ...api, authenticate };
+  // Beside Neutron's own resources, where the clients of Neutron's load balancers look.
+  void app.register(lbaasV2Plugin, { deps, prefix: '/network/v2.0' });
   // Where a web server in front adds the service's name, as most installations of Octavia have it.
   void app.register(apiPlugin, { deps, prefix: '/load-balancer' });
   void app.register(apiPlugin, { deps });
@@ -41,18 +50,6 @@ const noAuthentication: Authenticate = async request => {
   const caller = await noauth(request);
   return { ...caller, project_id: caller.project_id ?? NOBODYS_PROJECT };
 };
-
-/** Every holder of a token of the standalone identity is its admin. */
-function tokenAuthentication(identity: Identity): Authenticate {
-  return async request => {
-    const token = request.headers['x-auth-token'];
-    const facts =
-      typeof token === 'string' && token !== '' ? await identity.findToken(new Secret(token)) : undefined;
-    if (!facts) throw new Fault('unauthorized', 'The request you have made requires authentication.');
-    const { user_id, project_id } = facts;
-    return { user_id, project_id, domain_id: null, system_scope: null, roles: ROLES, is_admin: true };
-  };
-}
 
 /** The port itself, or one that is free now when it is 0. */
 export async function choosePort(host: string, port: number): Promise<number> {

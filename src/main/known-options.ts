@@ -4,7 +4,7 @@
 const KNOWN: Record<string, string> = {
   DEFAULT: `host transport_url control_exchange rpc_response_timeout executor_thread_pool_size
     allow_bulk api_extensions_path api_handler api_paste_config octavia_plugins`,
-  api_settings: `healthcheck_refresh_interval api_handler api_v1_enabled api_v2_enabled`,
+  api_settings: `api_handler api_v1_enabled api_v2_enabled`,
   amphora_agent: `agent_server_network_dir agent_server_network_file admin_log_targets tenant_log_targets log_protocol log_retry_count
     log_retry_interval log_queue_size logging_template_override forward_all_logs disable_local_log_storage amphora_id
     amphora_udp_driver`,
@@ -31,7 +31,7 @@ const KNOWN: Record<string, string> = {
     jobboard_redis_sentinel_password jobboard_redis_backend_ssl_options jobboard_redis_sentinel_ssl_options
     jobboard_zookeeper_ssl_options jobboard_etcd_ssl_options jobboard_etcd_timeout jobboard_etcd_api_path
     jobboard_expiration_time jobboard_save_logbook`,
-  certificates: `cert_manager cert_generator barbican_auth service_name endpoint region_name endpoint_type
+  certificates: `cert_generator barbican_auth service_name endpoint region_name endpoint_type
     ca_certificates_file insecure server_certs_key_passphrase signing_digest storage_path
     ca_certificate ca_private_key ca_private_key_passphrase`,
   house_keeping: `cleanup_interval amphora_expiry_age load_balancer_expiry_age cert_interval cert_expiry_buffer
@@ -43,8 +43,6 @@ const KNOWN: Record<string, string> = {
   cinder: `service_name endpoint region_name endpoint_type ca_certificates_file insecure availability_zone volume_size
     volume_type volume_create_retry_interval volume_create_timeout volume_create_max_retries`,
   glance: 'service_name endpoint region_name endpoint_type ca_certificates_file insecure',
-  quotas: `default_load_balancer_quota default_listener_quota default_member_quota default_pool_quota
-    default_health_monitor_quota default_l7policy_quota default_l7rule_quota`,
   audit: 'enabled audit_map_file ignore_req_list',
   driver_agent: `status_socket_path stats_socket_path get_socket_path status_request_timeout status_max_processes
     stats_request_timeout stats_max_processes get_request_timeout get_max_processes max_process_warning_percent

@@ -19,6 +19,13 @@ const CIPHERS =
   'ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:' +
   'ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:DHE-RSA-AES128-GCM-SHA256:' +
   'DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305';
+const quota = (what: string) =>
+  integer(
+    -1,
+    [-1, 2_000_000_000],
+    `How many ${what} a project may have unless it has a quota; -1: any number.`,
+  );
+
 const TLS_VERSIONS = ['TLSv1.2', 'TLSv1.3'];
 const ALPN_PROTOCOLS = ['h2', 'http/1.1', 'http/1.0'];
 
@@ -68,6 +75,11 @@ export const SETTINGS = {
       default: ['amphora', 'octavia'],
     }),
     healthcheck_enabled: boolean(false, 'GET /healthcheck answers whether the database does.'),
+    healthcheck_refresh_interval: integer(
+      5,
+      [0, 3600],
+      'Seconds that one look at the database counts for GET /healthcheck.',
+    ),
     default_listener_ciphers: text(CIPHERS, 'OpenSSL cipher string of listeners that have none.'),
     default_pool_ciphers: text(CIPHERS, 'OpenSSL cipher string of pools that have none.'),
     default_listener_tls_versions: list('TLS versions of listeners that name none.', {
@@ -86,6 +98,54 @@ export const SETTINGS = {
       false,
       'Refuse writes to anything that is not ACTIVE, as Octavia does; without it they are queued.',
     ),
+  },
+  keystone_authtoken: {
+    auth_url: optionalText('The Keystone that is asked about tokens; without it, www_authenticate_uri.', {
+      old: ['keystone_authtoken.identity_uri'],
+    }),
+    www_authenticate_uri: optionalText('The Keystone that users are told of; without it, auth_url.', {
+      old: ['keystone_authtoken.auth_uri'],
+    }),
+    auth_type: choice('password', { password: ['v3password'] }, "How the service's own user logs in.", {
+      old: ['keystone_authtoken.auth_plugin'],
+    }),
+    username: optionalText("The service's own user, who may look at tokens.", {
+      old: ['keystone_authtoken.user_name', 'keystone_authtoken.admin_user'],
+    }),
+    password: secret('', 'Its password.', { old: ['keystone_authtoken.admin_password'] }),
+    project_name: optionalText('The project that it works in.', {
+      old: ['keystone_authtoken.tenant_name', 'keystone_authtoken.admin_tenant_name'],
+    }),
+    user_domain_id: optionalText('The domain of the user, by its id.'),
+    user_domain_name: optionalText('The domain of the user; without either, the one with the id `default`.'),
+    project_domain_id: optionalText('The domain of the project, by its id.'),
+    project_domain_name: optionalText(
+      'The domain of the project; without either, the one with the id `default`.',
+    ),
+    cafile: optionalText("Who signed Keystone's certificate; without it, whom the system trusts."),
+    insecure: boolean(false, "Take any certificate for Keystone's."),
+    token_cache_time: integer(300, [-1, 86_400], 'Seconds that a token counts without asking; -1: none.'),
+    http_connect_timeout: optionalInteger([1, 3600], 'Seconds that connecting to Keystone may take.'),
+    http_request_max_retries: integer(3, [0, 100], 'How often a question to Keystone is repeated.'),
+  },
+  oslo_policy: {
+    policy_file: optionalText(
+      'Rules that replace the default ones; without it, policy.yaml beside the configuration file, if it is there.',
+    ),
+    enforce_new_defaults: boolean(true, 'Only the roles reader, member and admin count.'),
+    enforce_scope: boolean(true, 'A token of the whole system is no administrator by context_is_admin.'),
+  },
+  cors: {
+    allowed_origin: list('Web sites that may use the API from a browser, `https://host`, or `*`.'),
+    allow_credentials: boolean(true, 'They may send credentials.'),
+    expose_headers: list('Headers of answers that they may read.', {
+      default: ['X-Auth-Token', 'X-Openstack-Request-Id'],
+    }),
+    allow_headers: list('Headers that they may send.', {
+      default: ['X-Auth-Token', 'X-Openstack-Request-Id'],
+    }),
+    allow_methods: list('Methods that they may use.', { default: ['GET', 'PUT', 'POST', 'DELETE'] }),
+    max_age: integer(3600, [0, 2_147_483_647], 'Seconds that a browser may rely on such an answer.'),
   },
   oslo_middleware: {
     max_request_body_size: integer(114_688, [1024, 1_073_741_824], 'Larger bodies are refused, in bytes.'),
@@ -197,6 +257,12 @@ export const SETTINGS = {
     ),
   },
   certificates: {
+    cert_manager: choice(
+      'barbican',
+      { barbican: ['barbican_cert_manager'], standalone: [], noop: ['noop_cert_manager'] },
+      'The key manager that references of listeners and pools lead to; noop has whatever it is asked for.',
+      { standalone: 'standalone' },
+    ),
     cert_validity_time: integer(
       2_592_000,
       [60, 3_153_600_000],
@@ -211,12 +277,29 @@ export const SETTINGS = {
     denylist_vip_networks: list('Networks that VIPs may not be in.'),
     reserved_ips: list('Addresses that no member may have.', { default: ['169.254.169.254'] }),
   },
+  quotas: {
+    default_load_balancer_quota: quota('load balancers'),
+    default_listener_quota: quota('listeners'),
+    default_member_quota: quota('members'),
+    default_pool_quota: quota('pools'),
+    default_health_monitor_quota: quota('health monitors'),
+    default_l7policy_quota: quota('L7 policies'),
+    default_l7rule_quota: quota('L7 rules'),
+  },
   ottavia: {
     management_cidr: cidr(
       'The management network of standalone. Empty: a free one is chosen at the first start and kept.',
     ),
     private_cidr: cidr(
       'The first network for VIPs and members of standalone. Empty: a free one is chosen at the first start and kept.',
+    ),
+    public_cidr: cidr(
+      'The network of standalone that floating IPs come from. Empty: a free one is chosen at the first start and kept.',
+    ),
+    token_expiration: integer(
+      3600,
+      [1, 31_536_000],
+      'Seconds that a token of the standalone identity is good for.',
     ),
     worker_concurrency: integer(
       8,

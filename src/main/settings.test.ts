@@ -56,6 +56,36 @@ loadbalancer_topology = active_standby`);
     });
   });
 
+  test('understands a Keystone as old files name it, and as new ones do', () => {
+    const old = read(`[keystone_authtoken]
+auth_uri = http://public:5000/v2.0
+identity_uri = http://admin:35357
+admin_user = octavia
+admin_password = secret
+admin_tenant_name = service`).settings.keystone_authtoken;
+    const now = read(`[keystone_authtoken]
+www_authenticate_uri = http://public:5000/v2.0
+auth_url = http://admin:35357
+auth_type = v3password
+username = octavia
+password = secret
+project_name = service
+memcached_servers = cache:11211`).settings.keystone_authtoken;
+    expect(old).toEqual(now);
+    expect(now).toMatchObject({
+      auth_url: 'http://admin:35357',
+      www_authenticate_uri: 'http://public:5000/v2.0',
+      username: 'octavia',
+      project_name: 'service',
+      token_cache_time: 300,
+      insecure: false,
+    });
+    expect(now.password.reveal()).toBe('secret');
+    expect(() => read('[keystone_authtoken]\nauth_type = v3kerberos')).toThrow(
+      'it must be one of password, v3password',
+    );
+  });
+
   test('understands old names, and prefers the new one where both stand', () => {
     expect(read('[DEFAULT]\nbind_port = 77').settings.api_settings.bind_port).toBe(77);
     expect(

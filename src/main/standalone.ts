@@ -1,6 +1,6 @@
 /** `ottavia standalone`: the whole system in one process, on one data directory. */
 import { existsSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { errorChain } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
@@ -44,13 +44,16 @@ export async function runStandalone(options: StandaloneOptions): Promise<number>
       return 0;
     }
     const signal = firstSignal();
-    const log = openLog(process.stderr, readStandaloneSettings(options).settings.DEFAULT.debug);
+    const { settings } = readStandaloneSettings(options);
+    const log = openLog(process.stderr, settings.DEFAULT.debug);
     const running = await startStandalone(options, log);
-    process.stdout.write(
-      `Ottavia listens on ${running.url}; its data directory is ${running.dataDir}\n` +
+    process.stdout.write(`Ottavia listens on ${running.url}; its data directory is ${running.dataDir}\n`);
+    // Whoever has an account in a Keystone has files of his own.
+    if (settings.api_settings.auth_strategy !== 'keystone')
+      process.stdout.write(
         `For a shell:         . ${join(running.dataDir, 'openrc')}\n` +
-        `For OpenStack tools: OS_CLIENT_CONFIG_FILE=${join(running.dataDir, 'clouds.yaml')} openstack --os-cloud ottavia loadbalancer list\n`,
-    );
+          `For OpenStack tools: OS_CLIENT_CONFIG_FILE=${join(running.dataDir, 'clouds.yaml')} openstack --os-cloud ottavia loadbalancer list\n`,
+      );
     log.info({ url: running.url, data_dir: running.dataDir }, 'ready');
     log.info({ signal: await signal }, 'stopping; amphorae go on carrying traffic');
     await running.stop();
@@ -85,7 +88,11 @@ export async function startStandalone(options: StandaloneOptions, log: Log): Pro
   try {
     const known = directory.findSystemId() ?? (await findSystemIdInDatabase(directory.databaseUrl()));
     systemId = directory.ensureSystemId(known, listSystemIds());
-    const system = await startSystem({ settings, directory, systemId, log, agentProgram: AGENT_PROGRAM });
+    const configFile = options.configFile?.at(-1);
+    const system = await startSystem({
+      ...{ settings, directory, systemId, log, agentProgram: AGENT_PROGRAM },
+      configDirectory: configFile && dirname(resolve(configFile)),
+    });
     return {
       url: system.url,
       system,

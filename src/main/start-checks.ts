@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync, readFileSync, statfsSync, statSync }
 import { createServer } from 'node:net';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { errorChain } from '../lib/errors.ts';
+import { TLS_VERSIONS } from '../model/listener.ts';
 import type { Settings } from './settings.ts';
 
 /** Programs of the host that amphorae in namespaces are made of, with the Debian package of each. */
@@ -40,6 +41,8 @@ export async function findStartProblems(needs: StartNeeds): Promise<string[]> {
   const usesHost = drivers.compute_driver === 'namespace' || drivers.network_driver === 'bridge';
   return [
     ...findUnsupportedDrivers(needs.settings),
+    ...findKeystoneProblems(needs.settings),
+    ...findTlsProblems(needs.settings),
     ...(usesHost
       ? [...findMissingPrograms(), ...findMissingRights(), ...findMissingAgent(needs.agentProgram)]
       : []),
@@ -49,19 +52,26 @@ export async function findStartProblems(needs: StartNeeds): Promise<string[]> {
 }
 
 /** Providers that a user may choose, when they are enabled. */
-export const PROVIDER_NAMES: readonly string[] = ['amphora', 'octavia', 'noop'];
+export const PROVIDER_NAMES: readonly string[] = ['amphora', 'octavia', 'noop', 'noop_driver'];
 
-/** The names in `name: description, …`. */
-export const providerNames = (enabled: readonly string[]): string[] =>
-  enabled.map(text => text.split(':')[0]!.trim());
+/** The names in `name: description, …`, each with its description, where there is one. */
+export function describedProviders(enabled: readonly string[]): [name: string, description?: string][] {
+  return enabled.map(text => {
+    const [name = '', ...words] = text.split(':');
+    return [name.trim(), words.join(':').trim() || undefined];
+  });
+}
 
 /** What only programs of their own can use has no meaning in one process yet. */
-function findUnsupportedDrivers({ controller_worker: drivers, api_settings: api }: Settings): string[] {
+function findUnsupportedDrivers(settings: Settings): string[] {
+  const { controller_worker: drivers, api_settings: api, certificates } = settings;
   const problems: string[] = [];
   if (drivers.compute_driver === 'nova' || drivers.network_driver === 'neutron')
     problems.push(
       'Cannot use Nova or Neutron from standalone: set compute_driver to namespace or noop, and network_driver to bridge or noop',
     );
+  if (certificates.cert_manager === 'barbican')
+    problems.push('Cannot use a Barbican from standalone: set cert_manager to standalone or noop');
   const kinds = [
     drivers.compute_driver === 'noop',
     drivers.network_driver === 'noop',
@@ -71,7 +81,7 @@ function findUnsupportedDrivers({ controller_worker: drivers, api_settings: api 
     problems.push(
       'Cannot mix noop with real drivers: compute_driver, network_driver and amphora_driver must all be noop, or none; --drivers noop sets all three',
     );
-  const providers = providerNames(api.enabled_provider_drivers);
+  const providers = describedProviders(api.enabled_provider_drivers).map(([name]) => name);
   for (const name of providers.filter(each => !PROVIDER_NAMES.includes(each)))
     problems.push(
       `Cannot use provider ${name} of enabled_provider_drivers: there are ${PROVIDER_NAMES.join(', ')}`,
@@ -81,13 +91,43 @@ function findUnsupportedDrivers({ controller_worker: drivers, api_settings: api 
       `Cannot use default_provider_driver ${api.default_provider_driver}: it is not among enabled_provider_drivers`,
     );
   // Two amphorae without keepalived would both take the VIP.
-  if (drivers.loadbalancer_topology !== 'SINGLE')
+  if (drivers.loadbalancer_topology !== 'SINGLE' && drivers.compute_driver !== 'noop')
     problems.push(
       `Cannot make pairs of amphorae yet: set loadbalancer_topology to SINGLE instead of ${drivers.loadbalancer_topology}`,
     );
-  if (api.auth_strategy === 'keystone')
-    problems.push('Cannot use a Keystone from standalone: set auth_strategy to standalone or noauth');
   return problems;
+}
+
+function findKeystoneProblems({ api_settings, keystone_authtoken: auth }: Settings): string[] {
+  if (api_settings.auth_strategy !== 'keystone') return [];
+  const missing = [
+    ...(auth.auth_url === null && auth.www_authenticate_uri === null ? ['auth_url'] : []),
+    ...(auth.username === null ? ['username'] : []),
+    ...(auth.password.reveal() === '' ? ['password'] : []),
+  ];
+  if (missing.length === 0) return [];
+  return [
+    `Cannot ask a Keystone about tokens: set ${missing.join(', ')} in [keystone_authtoken], or auth_strategy to standalone or noauth`,
+  ];
+}
+
+/** Defaults that users would be refused. Source: contract api.md 6.5. */
+function findTlsProblems({ api_settings: api }: Settings): string[] {
+  const minimum = api.minimum_tls_version;
+  const versions: readonly string[] = TLS_VERSIONS;
+  if (minimum !== null && !versions.includes(minimum))
+    return [`Cannot use minimum_tls_version ${minimum}: there are ${versions.join(', ')}`];
+  return (['listener', 'pool'] as const).flatMap(kind => {
+    const ciphers = api[`default_${kind}_ciphers`].split(':');
+    const prohibited = ciphers.filter(cipher => api.tls_cipher_prohibit_list.includes(cipher));
+    const old = api[`default_${kind}_tls_versions`].filter(
+      version => versions.indexOf(version) < versions.indexOf(minimum ?? ''),
+    );
+    return [
+      ...prohibited.map(c => `Cannot use ${c} of default_${kind}_ciphers: tls_cipher_prohibit_list holds it`),
+      ...old.map(v => `Cannot use ${v} of default_${kind}_tls_versions: minimum_tls_version is ${minimum}`),
+    ];
+  });
 }
 
 function findMissingPrograms(): string[] {

@@ -2,18 +2,23 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import type { ProviderEntry } from '../api/server.ts';
 import { renderAgentConfig } from '../dataplane/agent-config.ts';
 import { DatabaseHealth } from '../db/health.ts';
+import { findIdentity, listIdentity } from '../db/identity.ts';
 import { endAllLeases } from '../db/lease.ts';
 import { NetworkTables } from '../db/networks.ts';
 import { openDatabase } from '../db/open.ts';
 import type { Db } from '../db/schema.ts';
-import { ensureSystemFact, findSystemFact, setSystemFact } from '../db/system.ts';
+import { SecretTables } from '../db/secrets.ts';
+import { ensureSystemFact, setSystemFact } from '../db/system.ts';
 import type { AmphoraDriver } from '../drivers/amphora/amphora.ts';
 import { HttpAmphora } from '../drivers/amphora/http.ts';
 import { NoopAmphora } from '../drivers/amphora/noop.ts';
 import type { CertificateAuthority } from '../drivers/certificates/authority.ts';
 import { LocalAuthority } from '../drivers/certificates/local.ts';
+import { LocalSecrets } from '../drivers/certificates/local-secrets.ts';
+import { NoopSecrets } from '../drivers/certificates/noop-secrets.ts';
 import type { Compute } from '../drivers/compute/compute.ts';
 import { NamespaceCompute } from '../drivers/compute/namespace.ts';
 import { NoopCompute } from '../drivers/compute/noop.ts';
@@ -21,6 +26,7 @@ import { BridgeNetwork } from '../drivers/network/bridge.ts';
 import { type DefaultNetworks, ensureDefaultNetworks } from '../drivers/network/default-networks.ts';
 import type { Network } from '../drivers/network/network.ts';
 import { NoopNetwork } from '../drivers/network/noop.ts';
+import type { NetworkCloud } from '../drivers/network/store.ts';
 import { NoopCloud } from '../drivers/noop-cloud.ts';
 import { HealthManager } from '../health-manager/health-manager.ts';
 import { OverdueWatch } from '../health-manager/overdue.ts';
@@ -31,21 +37,25 @@ import { AmphoraProvider } from '../providers/amphora/amphora-provider.ts';
 import { NoopProvider } from '../providers/noop-provider.ts';
 import type { Provider } from '../providers/provider.ts';
 import { InProcessQueue } from '../queue/in-process.ts';
-import { Identity, PROJECT_NAME, USER_NAME } from '../standalone/identity.ts';
-import { hashPassword, PasswordCheck } from '../standalone/password.ts';
+import { ensureAdmin, newId } from '../standalone/first-start.ts';
+import { Identity } from '../standalone/identity.ts';
 import { Worker } from '../worker/worker.ts';
+import { openKeystone, policyOf, wwwAuthenticateUriOf } from './access.ts';
 import { apiSettingsOf, haproxySettingsOf } from './api-settings.ts';
-import { findPassword, writeClientFiles } from './client-files.ts';
+import { findPassword, type Login, writeClientFiles } from './client-files.ts';
+import { SECRETS_KEY_FILE } from './data-directory.ts';
 import { buildHttpServer, choosePort, localUrl } from './http-server.ts';
 import { addNoopNetworks } from './noop-networks.ts';
 import { SYSTEM_ID_FACT } from './purge.ts';
 import type { Settings } from './settings.ts';
-import { providerNames } from './start-checks.ts';
+import { describedProviders } from './start-checks.ts';
 
 export interface SystemOptions {
   settings: Settings;
   /** Where the files are: its path, and the URL of the database in it. */
   directory: { path: string; databaseUrl(): string };
+  /** Where files are that the settings name without a path; the directory itself when absent. */
+  configDirectory?: string;
   systemId: string;
   log: Log;
   /** The agent as one file. */
@@ -64,7 +74,7 @@ export interface System {
 /** What the drivers come to, whichever they are. */
 interface Cloud {
   compute: Compute;
-  network: Network;
+  network: Network & NetworkCloud;
   amphora: AmphoraDriver;
   managementNetworkId: string;
   /** Where heartbeats are received; undefined where none are sent. */
@@ -77,6 +87,7 @@ const STOP_LIMIT_MS = 10_000;
 /** Returns when requests are served; what was started before a failure is stopped again. */
 export async function startSystem(options: SystemOptions): Promise<System> {
   const { settings, directory, systemId, log } = options;
+  const policy = policyOf(settings, options.configDirectory ?? directory.path, log);
   await using started = new AsyncDisposableStack();
   const db = await openDatabase(settings.database.connection.reveal() || directory.databaseUrl());
   started.defer(() => db.destroy());
@@ -91,6 +102,10 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   const heartbeatKey = await ensureHeartbeatKey(settings, db);
   const queue = new InProcessQueue();
   const clock = systemClock;
+  const now = () => timestamp(clock.now());
+  const secretTables = await SecretTables.open(db, join(directory.path, SECRETS_KEY_FILE), now);
+  const secrets =
+    settings.certificates.cert_manager === 'noop' ? new NoopSecrets() : new LocalSecrets(secretTables);
 
   if (cloud.heartbeatAddress !== undefined) {
     const health = settings.health_manager;
@@ -133,18 +148,30 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   const port = await choosePort(host, settings.api_settings.bind_port);
   const url = localUrl(host, port);
   const login = auth_strategy === 'standalone' ? await ensureLogin(db, directory.path) : undefined;
+  const tokenLifeMs = settings.ottavia.token_expiration * 1000;
+  const keystone = auth_strategy === 'keystone' ? openKeystone(settings, policy) : undefined;
+  if (keystone) started.defer(() => keystone.close());
+  const identityUri = keystone ? wwwAuthenticateUriOf(settings.keystone_authtoken) : `${url}/identity`;
   const server = buildHttpServer({
-    api: { db, queue, clock, log, providers, settings: apiSettingsOf(settings, `${url}/identity`) },
-    network: cloud.network,
-    isShared: network => network.id !== cloud.managementNetworkId,
-    identity: login?.identity,
+    api: {
+      db,
+      queue,
+      clock,
+      log,
+      providers,
+      policy,
+      secrets,
+      settings: apiSettingsOf(settings, identityUri),
+    },
+    secretTables,
+    cloud: cloud.network,
+    identity: login && new Identity({ db, clock, tokenLifeMs }),
+    keystone: keystone?.authenticate,
   });
   started.defer(() => closeWithin(STOP_LIMIT_MS, server));
   await server.listen({ host, port });
-  writeClientFiles(directory.path, {
-    url,
-    login: login && { user: USER_NAME, project: PROJECT_NAME, password: login.password },
-  });
+  // Whoever has an account in a Keystone has files of his own.
+  if (!keystone) writeClientFiles(directory.path, { url, login });
   worker.start();
   started.defer(() => worker.stop());
 
@@ -164,22 +191,25 @@ async function openCloud(options: SystemOptions, db: Db, authority: CertificateA
   const { settings, directory, systemId, log, agentProgram } = options;
   if (settings.controller_worker.compute_driver === 'noop') {
     const cloud = new NoopCloud();
+    const network = new NoopNetwork(cloud, addNoopNetworks(cloud));
     return {
       compute: new NoopCompute(cloud),
-      network: new NoopNetwork(cloud),
+      network,
       amphora: new NoopAmphora(cloud),
-      managementNetworkId: addNoopNetworks(cloud),
+      managementNetworkId: network.managementNetworkId,
       heartbeatAddress: undefined,
       networks: undefined,
     };
   }
   const store = new NetworkTables(db, () => timestamp(Date.now()));
   const bridge = new BridgeNetwork({ store, systemId, log });
-  const { management_cidr, private_cidr } = settings.ottavia;
+  const { management_cidr, private_cidr, public_cidr } = settings.ottavia;
   const networks = await ensureDefaultNetworks(bridge, systemId, {
     management: management_cidr || undefined,
     private: private_cidr || undefined,
+    public: public_cidr || undefined,
   });
+  bridge.managementNetworkId = networks.management.network.id;
   await bridge.restore();
   const compute = new NamespaceCompute({
     ...{ dataDir: directory.path, systemId, network: bridge, agentProgram, log },
@@ -194,7 +224,7 @@ async function openCloud(options: SystemOptions, db: Db, authority: CertificateA
       connectTimeoutMs: rest_request_conn_timeout * 1000,
       readTimeoutMs: rest_request_read_timeout * 1000,
     }),
-    managementNetworkId: networks.management.network.id,
+    managementNetworkId: bridge.managementNetworkId,
     heartbeatAddress: settings.health_manager.bind_ip || networks.management.subnet.gateway_ip!,
     networks: { ...networks, bridge },
   };
@@ -207,7 +237,7 @@ function buildProviders(parts: {
   authority: CertificateAuthority;
   cloud: Cloud;
   heartbeatKey: Secret;
-}): Map<string, { provider: Provider; network: Network }> {
+}): Map<string, ProviderEntry> {
   const { cloud, db, authority, heartbeatKey } = parts;
   const { settings, log } = parts.options;
   const {
@@ -225,6 +255,7 @@ function buildProviders(parts: {
     amphora: cloud.amphora,
     settings: {
       haproxy: haproxySettingsOf(settings),
+      servesEverything: worker.compute_driver === 'noop',
       bootNetworks:
         worker.amp_boot_network_list.length > 0
           ? [...worker.amp_boot_network_list]
@@ -252,10 +283,16 @@ function buildProviders(parts: {
         agent_tls_protocol: agent.agent_tls_protocol,
       }),
   });
-  const all: Record<string, Provider> = { amphora, octavia: amphora, noop: new NoopProvider() };
-  const enabled = providerNames(settings.api_settings.enabled_provider_drivers);
-  const named = enabled.flatMap(name => (all[name] ? [[name, all[name]] as const] : []));
-  return new Map(named.map(([name, provider]) => [name, { provider, network: cloud.network }]));
+  const all: Record<string, Provider> = {
+    ...{ amphora, octavia: amphora },
+    ...{ noop: new NoopProvider(), noop_driver: new NoopProvider('noop_driver') },
+  };
+  const enabled = describedProviders(settings.api_settings.enabled_provider_drivers);
+  const entries = enabled.flatMap(([name, description]) => {
+    const provider = all[name];
+    return provider ? [[name, { provider, network: cloud.network, description }] as const] : [];
+  });
+  return new Map(entries);
 }
 
 async function ensureHeartbeatKey(settings: Settings, db: Db): Promise<Secret> {
@@ -263,20 +300,22 @@ async function ensureHeartbeatKey(settings: Settings, db: Db): Promise<Secret> {
   return new Secret(await ensureSystemFact(db, 'heartbeat_key', () => randomBytes(32).toString('base64url')));
 }
 
-/** The admin's password is known to the client files only; when they are lost, a new one is made. */
-async function ensureLogin(db: Db, directory: string): Promise<{ identity: Identity; password: Secret }> {
-  const randomId = () => randomUUID().replaceAll('-', '');
-  const account = {
-    user_id: await ensureSystemFact(db, 'admin_user_id', randomId),
-    project_id: await ensureSystemFact(db, 'admin_project_id', randomId),
+/**
+ * What the client files say. The password of the admin is known to them alone: without them, a new one is made; one that
+ * was changed through the API is for its owner to write there.
+ */
+async function ensureLogin(db: Db, directory: string): Promise<Login> {
+  const ids = {
+    user: await ensureSystemFact(db, 'admin_user_id', newId),
+    project: await ensureSystemFact(db, 'admin_project_id', newId),
   };
   const written = findPassword(directory);
-  let passwordHash = await findSystemFact(db, 'admin_password_hash');
-  let password = written;
-  if (!password || !passwordHash || !(await new PasswordCheck(passwordHash).matches(password))) {
-    password = new Secret(randomBytes(18).toString('base64url'));
-    passwordHash = await hashPassword(password);
-    await setSystemFact(db, 'admin_password_hash', passwordHash);
-  }
-  return { identity: new Identity({ db, clock: systemClock, account, passwordHash }), password };
+  const password = written ?? new Secret(randomBytes(18).toString('base64url'));
+  // A directory of the version before has the password, and no users yet.
+  if (!written || (await listIdentity(db, 'user')).length === 0) await ensureAdmin(db, ids, password);
+  const [user, project] = await Promise.all([
+    findIdentity(db, 'user', { id: ids.user }),
+    findIdentity(db, 'project', { id: ids.project }),
+  ]);
+  return { user: user?.name ?? 'admin', project: project?.name ?? 'admin', password };
 }

@@ -25,6 +25,8 @@ export interface Amphora {
   cached_zone: string | null;
   image_id: string | null;
   compute_flavor: string | null;
+  /** A mark: the worker is to give the agent its configuration file again. */
+  config_due: boolean;
   created_at: string;
   updated_at: string | null;
 }

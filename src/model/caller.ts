@@ -10,6 +10,9 @@ export interface Caller {
   system_scope: string | null;
   roles: readonly string[];
   is_admin: boolean;
+  /** The domains that user and project belong to, where the identity tells. */
+  user_domain_id?: string | null;
+  project_domain_id?: string | null;
 }
 
 /** What of a request tells who sent it. */

@@ -2,6 +2,7 @@
 import type { Amphora } from './amphora.ts';
 import type { LoadBalancerGraph } from './graph.ts';
 import type { HealthMonitor } from './health-monitor.ts';
+import type { L7Policy, L7Rule } from './l7.ts';
 import type { Listener } from './listener.ts';
 import type { LoadBalancer } from './load-balancer.ts';
 import type { Member, Pool } from './pool.ts';
@@ -12,6 +13,8 @@ export interface GraphSketch {
   pools?: Partial<Pool>[];
   members?: Partial<Member>[];
   health_monitors?: Partial<HealthMonitor>[];
+  l7policies?: Partial<L7Policy>[];
+  l7rules?: Partial<L7Rule>[];
   amphorae?: Partial<Amphora>[];
 }
 
@@ -25,6 +28,8 @@ const KINDS = {
   pool: 'b001',
   member: 'e',
   monitor: 'c4ec',
+  l7policy: '17b',
+  l7rule: '17e',
   amphora: 'a',
 } as const;
 
@@ -137,6 +142,30 @@ export function buildGraph(sketch: GraphSketch): LoadBalancerGraph {
       domain_name: null,
       ...fields,
     })),
+    l7policies: (sketch.l7policies ?? []).map((fields, i) => ({
+      ...resource('l7policy', i),
+      loadbalancer_id,
+      listener_id: idOf('listener', 1),
+      description: '',
+      action: 'REJECT',
+      redirect_pool_id: null,
+      redirect_url: null,
+      redirect_prefix: null,
+      redirect_http_code: null,
+      position: i + 1,
+      ...fields,
+    })),
+    l7rules: (sketch.l7rules ?? []).map((fields, i) => ({
+      ...resource('l7rule', i),
+      loadbalancer_id,
+      l7policy_id: idOf('l7policy', 1),
+      type: 'PATH',
+      compare_type: 'STARTS_WITH',
+      key: null,
+      value: '/api',
+      invert: false,
+      ...fields,
+    })),
     amphorae: (sketch.amphorae ?? [{}]).map((fields, i) => ({
       id: idOf('amphora', i + 1),
       loadbalancer_id,
@@ -156,6 +185,7 @@ export function buildGraph(sketch: GraphSketch): LoadBalancerGraph {
       cached_zone: null,
       image_id: null,
       compute_flavor: null,
+      config_due: false,
       created_at: `2026-01-01T00:00:${String(i).padStart(2, '0')}.000000`,
       updated_at: null,
       ...fields,

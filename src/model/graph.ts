@@ -1,6 +1,7 @@
 /** One load balancer with everything under it: what the worker reads, plans from and renders. */
 import type { Amphora } from './amphora.ts';
 import type { HealthMonitor } from './health-monitor.ts';
+import type { L7Policy, L7Rule } from './l7.ts';
 import type { Listener } from './listener.ts';
 import type { LoadBalancer } from './load-balancer.ts';
 import type { Member, Pool } from './pool.ts';
@@ -13,7 +14,22 @@ export interface LoadBalancerGraph {
   pools: Pool[];
   members: Member[];
   health_monitors: HealthMonitor[];
+  l7policies: L7Policy[];
+  l7rules: L7Rule[];
   amphorae: Amphora[];
+}
+
+export function emptyGraph(load_balancer: LoadBalancer): LoadBalancerGraph {
+  return {
+    load_balancer,
+    listeners: [],
+    pools: [],
+    members: [],
+    health_monitors: [],
+    l7policies: [],
+    l7rules: [],
+    amphorae: [],
+  };
 }
 
 /**

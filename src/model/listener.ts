@@ -15,6 +15,9 @@ export type ListenerProtocol = (typeof LISTENER_PROTOCOLS)[number];
 export const CLIENT_AUTHENTICATION_MODES = ['NONE', 'OPTIONAL', 'MANDATORY'] as const;
 export type ClientAuthentication = (typeof CLIENT_AUTHENTICATION_MODES)[number];
 
+/** Oldest first. */
+export const TLS_VERSIONS = ['SSLv3', 'TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const;
+
 export interface Listener extends Resource {
   loadbalancer_id: string;
   description: string;

@@ -22,6 +22,8 @@ export interface Pass {
 export interface Capability {
   name: string;
   description: string;
+  /** What its value may be: any of a kind, or one of these words. */
+  value: 'text' | 'boolean' | 'network' | 'networks' | readonly string[];
 }
 
 export interface Provider {
@@ -35,6 +37,8 @@ export interface Provider {
     pool_tls?: boolean;
     /** Listeners that let only some clients in (`allowed_cidrs`); false when absent. */
     allowed_cidrs?: boolean;
+    /** Policies and rules on the content of HTTP requests; false when absent. */
+    l7?: boolean;
     flavor_capabilities: readonly Capability[];
     availability_zone_capabilities: readonly Capability[];
   };

@@ -4,39 +4,41 @@ import type { Secret } from '../lib/secret.ts';
 
 const COST: ScryptOptions = { N: 16_384, r: 8, p: 1 };
 const KEY_BYTES = 32;
+const REMEMBERED = 1000;
 
 export async function hashPassword(password: Secret): Promise<string> {
   const salt = randomBytes(16);
-  const key = await derive(password, salt);
-  return `scrypt$${salt.toString('base64url')}$${key.toString('base64url')}`;
+  return render(salt, await derive(password, salt));
 }
 
 /**
- * Compares passwords with one hash. Only the first right one costs a derivation: later ones are compared with a keyed
+ * Compares passwords with hashes. Only the first right one costs a derivation: later ones are compared with a keyed
  * digest that lives as long as this process, so that a client that asks for many tokens does not keep a core busy.
  */
 export class PasswordCheck {
-  readonly #salt: Buffer;
-  readonly #key: Buffer;
   readonly #digestKey = randomBytes(32);
-  #rightDigest: Buffer | undefined;
+  /** By hash: the digest of its password. */
+  readonly #right = new Map<string, Buffer>();
+  readonly #nobodys = render(randomBytes(16), randomBytes(KEY_BYTES));
 
-  /** Throws when the text is not what `hashPassword` returned. */
-  constructor(hash: string) {
-    const [scheme, salt, key] = hash.split('$');
-    if (scheme !== 'scrypt' || !salt || !key) throw new Error('Cannot read the password hash of the admin');
-    this.#salt = Buffer.from(salt, 'base64url');
-    this.#key = Buffer.from(key, 'base64url');
-  }
-
-  async matches(password: Secret): Promise<boolean> {
+  /** Without a hash it is wrong, but not sooner, so that the time of an answer does not tell which users exist. */
+  async matches(password: Secret, hash: string | null | undefined): Promise<boolean> {
+    const known = hash ?? this.#nobodys;
     const digest = createHmac('sha256', this.#digestKey).update(password.reveal()).digest();
-    if (this.#rightDigest && timingSafeEqual(this.#rightDigest, digest)) return true;
-    const right = timingSafeEqual(await derive(password, this.#salt), this.#key);
-    if (right) this.#rightDigest = digest;
+    const remembered = this.#right.get(known);
+    if (remembered && timingSafeEqual(remembered, digest)) return true;
+    const [scheme, salt, key] = known.split('$');
+    if (scheme !== 'scrypt' || !salt || !key) throw new Error('Cannot read a password hash: it is no scrypt');
+    const derived = await derive(password, Buffer.from(salt, 'base64url'));
+    const right = timingSafeEqual(derived, Buffer.from(key, 'base64url'));
+    if (right && this.#right.size >= REMEMBERED) this.#right.clear();
+    if (right) this.#right.set(known, digest);
     return right;
   }
 }
+
+const render = (salt: Buffer, key: Buffer): string =>
+  `scrypt$${salt.toString('base64url')}$${key.toString('base64url')}`;
 
 function derive(password: Secret, salt: Buffer): Promise<Buffer> {
   return new Promise((resolve, reject) => {

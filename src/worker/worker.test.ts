@@ -82,7 +82,18 @@ test('no more load balancers than the concurrency are worked on at once', async 
   const ids = [];
   for (let i = 0; i < 6; i++) ids.push(await givenLoadBalancer(db));
   await using system = await givenWorker(db, 2);
-  system.provider.behave = () => new Promise(resolve => setImmediate(() => resolve({ done: true })));
+  // Each waits until another one is at work beside it: three pairs.
+  let waiting: (() => void) | undefined;
+  system.provider.behave = async () => {
+    if (waiting) waiting();
+    else {
+      await new Promise<void>(resolve => {
+        waiting = resolve;
+      });
+      waiting = undefined;
+    }
+    return { done: true };
+  };
   for (const id of ids) await becomes(db, id, 'ACTIVE');
   expect(system.provider.mostAtOnce).toBe(2);
 });

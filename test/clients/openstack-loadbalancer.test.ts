@@ -150,7 +150,7 @@ if (obstacle) {
         ...{ lb_algorithm: 'LEAST_CONNECTIONS', description: 'd', admin_state_up: false },
       });
       await run('pool unset web --session-persistence --description --all-tag');
-      expect(await one('pool show web')).toMatchObject({ session_persistence: '', description: '' });
+      expect(await one('pool show web')).toMatchObject({ session_persistence: null, description: '' });
       await run('pool set web --enable');
       await run('pool delete other');
       await gone('pool show other');
@@ -276,7 +276,7 @@ if (obstacle) {
     test('quotas', async () => {
       const project = (await client.json<Row>('project', 'show', 'admin')).id;
       expect(await one('quota defaults show')).toMatchObject({ load_balancer: -1, l7rule: -1 });
-      await run(
+      await one(
         'quota set admin --loadbalancer 10 --listener 20 --pool 30 --member 40 --healthmonitor 50 --l7policy 60 --l7rule 70',
       );
       expect(await one('quota show admin')).toMatchObject({
@@ -315,8 +315,9 @@ if (obstacle) {
       const made = await one('flavor create --name small --flavorprofile single --description d --enable');
       expect(made).toMatchObject({ enabled: true, flavor_profile_id: profile.id });
       expect(await names('flavor list --flavorprofile single --enable')).toEqual(['small']);
-      await run('flavor set small --description changed');
-      expect(await one('flavor show small')).toMatchObject({ description: 'changed' });
+      await run('flavor set small --disable');
+      expect(await one('flavor show small')).toMatchObject({ enabled: false, description: 'd' });
+      await run('flavor set small --enable');
       await run('flavor unset small --description');
       const lb = await one('create --name flavored --vip-subnet-id private-subnet --flavor small');
       expect(lb.flavor_id).toBe(made.id);

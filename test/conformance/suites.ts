@@ -1,8 +1,11 @@
 /** The test suites of others that run unchanged against a standalone system: where they are, and how they are told of it. */
-import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import {
+  AVAILABILITY_ZONE_CAPABILITIES,
+  flavorCapabilities,
+} from '../../src/providers/amphora/capabilities.ts';
 import { readCloud, type StandaloneCloud } from '../clients/standalone-cloud.ts';
 
 export interface Suite {
@@ -10,8 +13,8 @@ export interface Suite {
   /** Under Debian's Python packages. */
   folder: string;
   modules: readonly string[];
-  /** Lines of octavia.conf that it presumes. */
-  settings: string;
+  /** Lines of octavia.conf that it presumes; other files that they name go into the directory. */
+  settings(directory: string): string;
   /** Writes its configuration into the cloud's directory; returns the environment that points to it. */
   configure(cloud: StandaloneCloud): Record<string, string>;
   /** Why a test that does not apply is skipped: what the suite says → why that is right here. */
@@ -24,8 +27,8 @@ export const PYTHON_PACKAGES = '/usr/lib/python3/dist-packages';
 const sdk: Suite = {
   name: 'openstacksdk functional tests for load balancing',
   folder: 'openstack/tests/functional/load_balancer',
-  modules: ['openstack', 'testtools', 'requests_mock'],
-  settings: '',
+  modules: ['openstack.tests.functional', 'testtools', 'fixtures'],
+  settings: () => '',
   configure({ directory }) {
     const cloud = readCloud(directory);
     const file = join(directory, 'sdk-clouds.yaml');
@@ -36,14 +39,45 @@ const sdk: Suite = {
   skips: [],
 };
 
+/** What Octavia ships for operators who want Keystone's default roles alone. Source: contract rbac.md 5. */
+const DEFAULT_ROLES_POLICY = {
+  'load-balancer:observer_and_owner': 'role:reader and rule:load-balancer:owner',
+  'load-balancer:member_and_owner': 'role:member and rule:load-balancer:owner',
+  'load-balancer:admin': 'is_admin:True or role:load-balancer_admin',
+  'load-balancer:read': 'rule:load-balancer:observer_and_owner or is_admin:True',
+  'load-balancer:read-global': 'is_admin:True',
+  'load-balancer:write': 'rule:load-balancer:member_and_owner or is_admin:True',
+  'load-balancer:read-quota': 'rule:load-balancer:observer_and_owner or is_admin:True',
+  'load-balancer:read-quota-global': 'is_admin:True',
+  'load-balancer:write-quota': 'is_admin:True',
+};
+const PROVIDERS = { amphora: 'Instances that run haproxy', octavia: 'The old name of amphora' };
+
+/** As an option of oslo.config of the kind "dict" is written. */
+const dict = (entries: Iterable<readonly [string, string]>): string =>
+  [...entries].map(([name, text]) => `${name}:${text}`).join(',');
+/** The suite looks for one of them. */
+const described = (capabilities: readonly { name: string; description: string }[]) =>
+  dict(capabilities.slice(0, 1).map(({ name, description }) => [name, description.replaceAll(',', '')]));
+
 const tempest = (roles: 'keystone_default_roles' | 'advanced'): Suite => ({
   name: `octavia-tempest-plugin API tests (${roles})`,
   folder: 'octavia_tempest_plugin/tests/api',
   modules: ['octavia_tempest_plugin', 'tempest'],
-  settings:
-    roles === 'advanced' ? '[oslo_policy]\nenforce_new_defaults = false\nenforce_scope = false\n' : '',
-  configure({ directory, environment }) {
+  settings(directory) {
+    const file = join(directory, 'policy.yaml');
     const isNew = roles === 'keystone_default_roles';
+    if (isNew) writeFileSync(file, stringify(DEFAULT_ROLES_POLICY));
+    return [
+      '[api_settings]',
+      `enabled_provider_drivers = ${dict(Object.entries(PROVIDERS))}`,
+      '[oslo_policy]',
+      `enforce_new_defaults = ${isNew}`,
+      'enforce_scope = false',
+      ...(isNew ? [`policy_file = ${file}`] : []),
+    ].join('\n');
+  },
+  configure({ directory, environment }) {
     const file = join(directory, 'tempest.conf');
     const sections: Record<string, Record<string, string | number | boolean>> = {
       oslo_concurrency: { lock_path: join(directory, 'tempest-locks') },
@@ -53,7 +87,6 @@ const tempest = (roles: 'keystone_default_roles' | 'advanced'): Suite => ({
         admin_password: environment.OS_PASSWORD!,
         admin_project_name: environment.OS_PROJECT_NAME!,
         admin_domain_name: 'Default',
-        admin_system: isNew ? 'all' : '',
       },
       identity: {
         uri_v3: environment.OS_AUTH_URL!,
@@ -68,17 +101,14 @@ const tempest = (roles: 'keystone_default_roles' | 'advanced'): Suite => ({
         ...{ neutron: true, barbican: true, load_balancer: true },
       },
       load_balancer: {
-        ...{ test_with_noop: true, RBAC_test_type: roles, enforce_new_defaults: isNew },
+        ...{ test_with_noop: true, RBAC_test_type: roles },
+        enforce_new_defaults: roles === 'keystone_default_roles',
+        enabled_provider_drivers: dict(Object.entries(PROVIDERS)),
+        expected_flavor_capability: described(flavorCapabilities(['SINGLE', 'ACTIVE_STANDBY'])),
+        expected_availability_zone_capability: described(AVAILABILITY_ZONE_CAPABILITIES),
         ...{ build_interval: 0.1, check_interval: 0.1, lb_build_interval: 0.1 },
         ...{ build_timeout: 20, check_timeout: 20, lb_build_timeout: 20 },
-        ...(isNew && {
-          member_role: 'member',
-          admin_role: 'admin',
-          observer_role: 'reader',
-          global_observer_role: 'admin',
-        }),
       },
-      enforce_scope: { octavia: isNew },
     };
     const lines = Object.entries(sections).map(
       ([section, options]) =>
@@ -87,7 +117,7 @@ const tempest = (roles: 'keystone_default_roles' | 'advanced'): Suite => ({
           .join('')}`,
     );
     writeFileSync(file, lines.join('\n'));
-    return { TEMPEST_CONFIG_DIR: directory, TEMPEST_CONFIG: 'tempest.conf', TEMPEST_RUN: randomUUID() };
+    return { TEMPEST_CONFIG_DIR: directory, TEMPEST_CONFIG: 'tempest.conf' };
   },
   skips: [],
 });

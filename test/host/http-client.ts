@@ -1,5 +1,5 @@
 /** Clients of a VIP: one request, many in turn, and load that counts every request and looks at every body. */
-import { Agent, get, type IncomingHttpHeaders } from 'node:http';
+import { Agent, get, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http';
 import { get as getOverTls } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -12,15 +12,18 @@ export interface Answer {
   headers: IncomingHttpHeaders;
 }
 
-/** A connection of its own for each request, unless an agent is given. */
-export function ask(url: string, options: { agent?: Agent; limitMs?: number } = {}): Promise<Answer> {
-  const { limitMs = REQUEST_LIMIT_MS } = options;
+/** A connection of its own for each request, unless an agent is given. Redirects are not followed. */
+export function ask(
+  url: string,
+  options: { agent?: Agent; limitMs?: number; headers?: OutgoingHttpHeaders } = {},
+): Promise<Answer> {
+  const { limitMs = REQUEST_LIMIT_MS, headers } = options;
   return new Promise((resolve, reject) => {
     const signal = AbortSignal.timeout(limitMs);
     const start = url.startsWith('https:') ? getOverTls : get;
     // Members sign their certificates themselves.
     const tls = { rejectUnauthorized: false };
-    const asked = start(url, { agent: options.agent ?? false, signal, ...tls }, response => {
+    const asked = start(url, { agent: options.agent ?? false, signal, headers, ...tls }, response => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('error', reject);

@@ -8,7 +8,7 @@ import { until } from './until.ts';
 function rootOf(path: string): string {
   const words = path.split('/');
   const plural = words.length % 2 === 1 ? words.at(-1)! : words.at(-2)!;
-  return plural.replace(/s$/, '');
+  return plural.replace(/ies$/, 'ys').replace(/s$/, '');
 }
 
 interface StatusNode {
@@ -45,7 +45,7 @@ export class Lbaas {
   }
 
   list(plural: string): Promise<Resource[]> {
-    return this.client.list(`lbaas/${plural}`, plural);
+    return this.client.list(`lbaas/${plural}`);
   }
 
   /** Resolves when all that was written so far has been made so; rejects as soon as it is ERROR. */

@@ -1,5 +1,6 @@
 /** From the first load balancer to the last: nothing accepted is lost when the program dies, and nothing deleted stays. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CHILD_TABLES } from '../../src/db/children.ts';
 import { listAmphorae, processesOf, stillThere } from './amphora-processes.ts';
 import { ask, Load, tally } from './http-client.ts';
 import { handPicked, MemberHost } from './member-host.ts';
@@ -78,7 +79,7 @@ describe.skipIf(trafficObstacle)(titled('the life of a system'), () => {
     }
     await api.active(web.lb.id);
     await expect(ask(`${web.url}/r/0`)).rejects.toThrow('ECONNREFUSED');
-    for (const table of ['listener', 'pool', 'member', 'health_monitor', 'listener_statistics']) {
+    for (const table of [...CHILD_TABLES, 'listener_statistics']) {
       expect({ table, rows: system.query(`select * from ${table}`) }).toEqual({ table, rows: [] });
     }
     await api.remove(`loadbalancers/${web.lb.id}`);

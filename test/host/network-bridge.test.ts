@@ -40,8 +40,11 @@ if (hostTestsObstacle !== undefined) {
       const { id: network_id } = await network.ensureNetwork({ name: 'net' });
       const ipv4 = await network.ensureSubnet({ name: 'v4', network_id, cidr: '198.18.77.0/24' });
       const ipv6 = await network.ensureSubnet({ name: 'v6', network_id, cidr: 'fd00:77::/64' });
+      const groupId = 'the-group';
+      await store.insert('security_group', { id: groupId, name: '', project_id: null, description: '' });
       return {
         network,
+        groupId,
         reopen: () => new BridgeNetwork({ store, systemId }),
         ipv4,
         ipv6,
@@ -198,8 +201,10 @@ if (hostTestsObstacle !== undefined) {
         // The same seed twice: the second must step aside for what the first has put on the host.
         const one = await ensureDefaultNetworks(systems[0]!, ids[0]!);
         const two = await ensureDefaultNetworks(systems[1]!, ids[0]!);
-        const cidrs = [one, two].flatMap(each => [each.management.subnet.cidr, each.private.subnet.cidr]);
-        expect(new Set(cidrs).size).toBe(4);
+        const cidrs = [one, two]
+          .flatMap(each => [each.management, each.private, each.public])
+          .map(each => each.subnet.cidr);
+        expect(new Set(cidrs).size).toBe(6);
         expect(await ensureDefaultNetworks(systems[0]!, ids[0]!)).toEqual(one);
         expect(one.private.network.subnets).toEqual([one.private.subnet.id]);
       } finally {

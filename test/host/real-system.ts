@@ -142,7 +142,7 @@ class ReadOnly {
 }
 
 async function privateSubnet(api: Lbaas): Promise<Subnet> {
-  const [subnet] = await api.client.listNetworkRows('subnets', { name: 'private-subnet' });
+  const [subnet] = await api.client.list('network/subnets', { name: 'private-subnet' });
   return subnet as unknown as Subnet;
 }
 

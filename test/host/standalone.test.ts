@@ -58,7 +58,7 @@ async function until<T>(what: string, look: () => Promise<T | undefined | false>
 
 const activeLb = (client: Client, id: string) =>
   until(`load balancer ${id} to be ACTIVE`, async () => {
-    const [lb] = await client.list('lbaas/loadbalancers', 'loadbalancers', { id });
+    const [lb] = await client.list('lbaas/loadbalancers', { id });
     return lb?.provisioning_status === 'ACTIVE' && lb;
   });
 
@@ -116,7 +116,7 @@ async function listen(address: string, name: string): Promise<{ server: Server; 
 
 /** A load balancer with one member that answers through the VIP. */
 async function givenTraffic(client: Client) {
-  const [subnet] = await client.listNetworkRows('subnets', { name: 'private-subnet' });
+  const [subnet] = await client.list('network/subnets', { name: 'private-subnet' });
   const gateway = String(subnet!.gateway_ip);
   const { server, port } = await listen(gateway, 'first');
   const lb = await create(client, 'loadbalancers', 'loadbalancer', {

@@ -53,6 +53,15 @@ async function createTree(system: SystemProcess): Promise<void> {
   await system.request('POST', '/healthmonitors', {
     healthmonitor: { name: 'h', pool_id: poolId, type: 'HTTP', delay: 1, timeout: 1, max_retries: 1 },
   });
+  const addPolicy = (set: object) =>
+    system.request('POST', '/l7policies', { l7policy: { listener_id: listener.body.listener.id, ...set } });
+  await addPolicy({ name: 'a', action: 'REJECT' });
+  const policy = await addPolicy({
+    ...{ name: 'b', action: 'REDIRECT_TO_POOL', redirect_pool_id: poolId, position: 1 },
+  });
+  await system.request('POST', `/l7policies/${policy.body.l7policy.id}/rules`, {
+    rule: { type: 'PATH', compare_type: 'STARTS_WITH', value: '/b' },
+  });
   await system.drain();
 }
 
@@ -72,7 +81,17 @@ async function updateTree(system: SystemProcess): Promise<void> {
   await system.drain();
   const monitor = await idOf(system, '/healthmonitors', 'h');
   await system.request('DELETE', `/healthmonitors/${monitor}`);
+  await system.request('DELETE', `/l7policies/${await idOf(system, '/l7policies', 'b')}`);
   await system.request('PUT', `/pools/${pool}`, { pool: { lb_algorithm: 'LEAST_CONNECTIONS' } });
+  await system.drain();
+}
+
+async function failOver(system: SystemProcess): Promise<void> {
+  const lb = await idOf(system, '/loadbalancers', 'lb');
+  await system.request('PUT', `/loadbalancers/${lb}/failover`);
+  await system.drain();
+  const [amphora] = (await system.request('GET', '/octavia/amphorae')).body.amphorae;
+  await system.request('PUT', `/octavia/amphorae/${amphora.id}/config`);
   await system.drain();
 }
 
@@ -86,6 +105,7 @@ async function removeAll(system: SystemProcess): Promise<void> {
 const SCENARIOS: Scenario[] = [
   { name: 'create', when: createTree },
   { name: 'update', given: createTree, when: updateTree },
+  { name: 'failover', given: createTree, when: failOver },
   { name: 'delete', given: createTree, when: removeAll },
 ];
 

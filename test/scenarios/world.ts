@@ -1,14 +1,16 @@
 /** A whole system on noop drivers and a database in memory, driven by hand: API, worker and a clock that tests step. */
 import type { FastifyInstance } from 'fastify';
-import { type ApiDeps, buildApi } from '../../src/api/server.ts';
+import { type ApiDeps, buildApi, Policy } from '../../src/api/server.ts';
 import { DEFAULT_API_SETTINGS } from '../../src/api/settings.ts';
 import { DEFAULT_HAPROXY_SETTINGS } from '../../src/dataplane/haproxy/context.ts';
+import { CHILD_TABLES } from '../../src/db/children.ts';
 import { loadGraph } from '../../src/db/graph.ts';
 import { loadBalancersOwingWork } from '../../src/db/lease.ts';
 import { openDatabase } from '../../src/db/open.ts';
 import type { Db } from '../../src/db/schema.ts';
 import { NoopAmphora } from '../../src/drivers/amphora/noop.ts';
 import type { CertificateAuthority } from '../../src/drivers/certificates/authority.ts';
+import { NoopSecrets } from '../../src/drivers/certificates/noop-secrets.ts';
 import { NoopCompute } from '../../src/drivers/compute/noop.ts';
 import { NoopNetwork } from '../../src/drivers/network/noop.ts';
 import { NoopCloud } from '../../src/drivers/noop-cloud.ts';
@@ -86,6 +88,7 @@ export class SystemProcess {
       agentConfig: amphora => `amphora_id = ${amphora.id}`,
       settings: {
         haproxy: DEFAULT_HAPROXY_SETTINGS,
+        servesEverything: true,
         bootNetworks: ['00000000-0000-4000-8000-0000000000aa'],
         agentWaitMs: 0,
         agentPollMs: 1,
@@ -109,6 +112,8 @@ export class SystemProcess {
       log: silentLog,
       queue: { notify: async () => {} },
       settings: DEFAULT_API_SETTINGS,
+      policy: new Policy(),
+      secrets: new NoopSecrets(),
       authenticate: async () => ({
         user_id: 'u',
         project_id: 'p',
@@ -222,7 +227,7 @@ export async function freshBuild(db: Db): Promise<unknown[]> {
   const cloud = new NoopCloud();
   const system = new SystemProcess(outsideOf(fresh, cloud), new SteppedClock(), 'fresh');
   try {
-    for (const table of ['load_balancer', 'pool', 'listener', 'member', 'health_monitor', 'lease'] as const) {
+    for (const table of ['load_balancer', ...CHILD_TABLES, 'lease'] as const) {
       const rows = await db
         .selectFrom(table as 'pool')
         .selectAll()
@@ -245,7 +250,7 @@ export async function freshBuild(db: Db): Promise<unknown[]> {
 /** Every row that is not settled, as `table id status`; empty when all is well. */
 export async function unsettledRows(db: Db): Promise<string[]> {
   const unsettled: string[] = [];
-  for (const table of ['load_balancer', 'listener', 'pool', 'member', 'health_monitor'] as const) {
+  for (const table of ['load_balancer', ...CHILD_TABLES] as const) {
     const rows = await db
       .selectFrom(table as 'load_balancer')
       .select(['id', 'provisioning_status'])
@@ -256,7 +261,12 @@ export async function unsettledRows(db: Db): Promise<string[]> {
   const amphorae = await db
     .selectFrom('amphora')
     .select(['id', 'status'])
-    .where('status', 'not in', ['ALLOCATED', 'DELETED'])
+    .where(eb =>
+      eb.or([
+        eb('status', 'not in', ['ALLOCATED', 'DELETED']),
+        eb.and([eb('config_due', '=', 1), eb('status', '=', 'ALLOCATED')]),
+      ]),
+    )
     .execute();
   for (const row of amphorae) unsettled.push(`amphora ${row.id} ${row.status}`);
   return unsettled;
@@ -266,10 +276,7 @@ export async function unsettledRows(db: Db): Promise<string[]> {
 export async function leftovers(db: Db, cloud: NoopCloud): Promise<string[]> {
   const left = [...cloud.ports.keys(), ...cloud.instances.keys()];
   for (const table of [
-    'listener',
-    'pool',
-    'member',
-    'health_monitor',
+    ...CHILD_TABLES,
     'lease',
     'amphora_member_port',
     'amphora_health',

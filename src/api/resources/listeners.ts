@@ -1,10 +1,11 @@
 /** Listeners: fields, rules and body. Source: contract api.md 6. */
+import { listRelation } from '../../db/relations.ts';
 import { sumStatistics } from '../../db/statistics.ts';
 import { versionOf } from '../../lib/addresses.ts';
 import { Fault } from '../../lib/errors.ts';
 import { CLIENT_AUTHENTICATION_MODES, LISTENER_PROTOCOLS, type Listener } from '../../model/listener.ts';
 import type { Resource } from '../../model/load-balancer.ts';
-import { canUsePool, LISTENER_FEATURES, portGroup } from '../../model/protocols.ts';
+import { LISTENER_FEATURES, portGroup } from '../../model/protocols.ts';
 import {
   ADMIN_STATE_UP,
   type Body,
@@ -16,7 +17,7 @@ import {
   refuse,
   TAGS,
 } from '../body.ts';
-import { type Draft, notFound } from '../draft.ts';
+import type { Draft } from '../draft.ts';
 import {
   absentObject,
   boolean,
@@ -41,7 +42,16 @@ import {
   type Operation,
 } from '../resource.ts';
 import { type ApiSettings, isProtocolAllowed } from '../settings.ts';
-import { checkTlsChoice, REFERENCE, TLS_FIELDS, withTlsDefaults } from '../tls.ts';
+import {
+  checkTlsChoice,
+  inspectReferences,
+  LISTENER_REFERENCES,
+  REFERENCE,
+  TLS_FIELDS,
+  withTlsDefaults,
+} from '../tls.ts';
+import { removeL7Policy } from './l7-policies.ts';
+import { checkPoolOf } from './pools.ts';
 
 /** Milliseconds, at most 24 days. */
 const timeout = (name: keyof ApiSettings, doc: string): Field => ({
@@ -128,11 +138,29 @@ export const listeners: ChildResource<'listener'> = {
   fields: FIELDS,
   filters: FILTERS,
   parentOf: async (_db, body) => body.loadbalancer_id as string,
+  inspect: (body, _env, asked) => inspectReferences(LISTENER_REFERENCES, body, asked),
   create: createListener,
   update: updateListener,
-  // The pool stays, and may serve other listeners. Source: contract api.md 6.8.
-  remove: (draft, listener) => draft.remove('listener', listener),
-  viewer: async () => listenerView,
+  // The pool stays, and may serve other listeners; policies go with it. Source: contract api.md 6.8.
+  remove(draft, listener) {
+    for (const policy of draft.staying('l7policy')) {
+      if (policy.listener_id === listener.id) removeL7Policy(draft, policy);
+    }
+    draft.remove('listener', listener);
+  },
+  async viewer(db, listeners) {
+    const policies = await listRelation(
+      db,
+      'l7policy',
+      'listener_id',
+      listeners.map(listener => listener.id),
+    );
+    return listener => ({
+      ...listenerView(listener),
+      l7policies: asIds(policies.get(listener.id) ?? []),
+      loadbalancers: asIds([listener.loadbalancer_id]),
+    });
+  },
 };
 
 export function listenerOperations(deps: ApiDeps): Operation[] {
@@ -154,6 +182,10 @@ export function listenerOperations(deps: ApiDeps): Operation[] {
 type ListenerBody = Omit<Listener, keyof Resource | 'loadbalancer_id'>;
 type Refs = Pick<Listener, 'default_tls_container_ref' | 'sni_container_refs'>;
 const hasRefs = (l: Refs): boolean => l.default_tls_container_ref !== null || l.sni_container_refs.length > 0;
+const needsTls = (listener: ListenerBody): boolean => {
+  const { tls_defaults } = LISTENER_FEATURES[listener.protocol];
+  return tls_defaults === 'yes' || (tls_defaults === 'with_tls_refs' && hasRefs(listener));
+};
 
 export function createListener(draft: Draft, body: Body, env: Env): Listener {
   const fields = body as unknown as ListenerBody;
@@ -184,9 +216,7 @@ export function createListener(draft: Draft, body: Body, env: Env): Listener {
       `Another Listener on this Load Balancer is already using protocol_port ${twin.protocol_port}: ${twin.id}.`,
     );
   }
-  const fills =
-    features.tls_defaults === 'yes' || (features.tls_defaults === 'with_tls_refs' && hasRefs(fields));
-  const tls = fills ? withTlsDefaults(body, env.settings.listener_tls) : body;
+  const tls = needsTls(fields) ? withTlsDefaults(body, env.settings.listener_tls) : body;
   checkSupported('listener protocol', protocol, env.provider.supports.listener_protocols, env);
   checkCidrsServed(allowed_cidrs, env);
   return draft.insert('listener', {
@@ -200,8 +230,10 @@ export function createListener(draft: Draft, body: Body, env: Env): Listener {
 function updateListener(draft: Draft, listener: Listener, body: Body, env: Env): void {
   const sent = { ...body } as Partial<Listener>;
   const defaults = withTlsDefaults({}, env.settings.listener_tls);
+  const becomesTls = !needsTls(listener) && needsTls({ ...listener, ...sent });
   for (const name of Object.keys(TLS_FIELDS) as (keyof typeof TLS_FIELDS)[]) {
-    if (sent[name] === null) sent[name] = defaults[name] as never;
+    const isMissing = becomesTls && sent[name] === undefined && listener[name] === null;
+    if (sent[name] === null || isMissing) sent[name] = defaults[name] as never;
   }
   const merged = { ...listener, ...sent };
   checkFeatures(sent, merged, env.settings);
@@ -255,14 +287,7 @@ function checkDefaultPool(draft: Draft, listener: Pick<Listener, 'default_pool_i
   if (poolId === null) return;
   if (!LISTENER_FEATURES[protocol].default_pool)
     refuse('default_pool_id', poolId, `A ${protocol} listener has no pool.`);
-  const pool = draft.graph.pools.find(p => p.id === poolId);
-  if (!pool) throw notFound('pool', poolId);
-  if (!canUsePool(protocol, pool.protocol))
-    throw new Fault(
-      'invalid',
-      `A ${protocol} listener cannot use pool ${pool.id}: its protocol is ${pool.protocol}.`,
-    );
-  draft.getMutable('pool', poolId);
+  checkPoolOf(draft, protocol, poolId);
 }
 
 /** The networks without duplicates, or null for no restriction. Source: contract api.md 6.6. */
@@ -307,7 +332,5 @@ export function listenerView(listener: Listener) {
     hsts_max_age: listener.hsts_max_age,
     hsts_include_subdomains: listener.hsts_include_subdomains,
     hsts_preload: listener.hsts_preload,
-    l7policies: [] as { id: string }[],
-    loadbalancers: asIds([listener.loadbalancer_id]),
   };
 }

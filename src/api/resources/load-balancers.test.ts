@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { loadBalancersOwingWork } from '../../db/lease.ts';
 import { DEVICE_OWNER } from '../../drivers/network/network.ts';
+import { newPort } from '../../model/cloud-network.ts';
 import { vipPortName } from '../../model/load-balancer.ts';
 import {
   givenActiveLoadBalancer,
@@ -35,7 +36,7 @@ const givenPort =
   (name: string, device_id: string, addresses: [subnet: string, address: string][]) =>
   async (world: World): Promise<void> => {
     world.ids.port = `00000000-0000-4000-8000-0000000000${name}`;
-    world.cloud.ports.set(name, {
+    const port = newPort({
       id: world.ids.port,
       name,
       project_id: PROJECT,
@@ -43,9 +44,9 @@ const givenPort =
       mac_address: 'fa:16:3e:00:00:01',
       fixed_ips: addresses.map(([subnet_id, ip_address]) => ({ subnet_id, ip_address })),
       device_id,
-      device_owner: '',
-      allowed_addresses: [],
+      user_made: true,
     });
+    await world.cloud.insert('port', port);
   };
 const onePort = givenPort('a1', '', [[SUBNET, '10.1.0.50']]);
 const twoAddresses = givenPort('a2', '', [
@@ -183,7 +184,7 @@ describe('a load balancer is refused', () => {
     ),
     create(
       { listeners: [{ protocol: 'HTTP', protocol_port: 80, l7policies: [{}] }] },
-      { name: 'policies, not served yet', status: 501 },
+      { name: 'policy without an action', status: 400, contains: 'listeners[0].l7policies[0].action' },
     ),
     create(
       {
@@ -728,6 +729,14 @@ describe('a whole load balancer in one call', () => {
         protocol_port: 80,
         default_pool: { name: 'shared' },
         allowed_cidrs: ['10.0.0.0/8'],
+        l7policies: [
+          { action: 'REJECT', rules: [{ type: 'PATH', compare_type: 'EQUAL_TO', value: '/' }] },
+          { action: 'REDIRECT_TO_POOL', redirect_pool: { name: 'shared' }, position: 1 },
+          {
+            action: 'REDIRECT_TO_POOL',
+            redirect_pool: { name: 'far', protocol: 'HTTP', lb_algorithm: 'ROUND_ROBIN' },
+          },
+        ],
       },
       {
         protocol: 'TCP',
@@ -746,7 +755,12 @@ describe('a whole load balancer in one call', () => {
   test('answers with all of it nested, pending, and becomes ACTIVE together', async () => {
     await using api = await givenApi();
     const lb = await api.create('/loadbalancers', { loadbalancer: TREE });
-    const [shared, own] = lb.pools;
+    const [shared, far, own] = lb.pools;
+    expect(lb.listeners[0].l7policies).toMatchObject([
+      { position: 1, redirect_pool_id: shared.id, rules: [] },
+      { position: 2, action: 'REJECT', rules: [{ value: '/', provisioning_status: 'PENDING_CREATE' }] },
+      { position: 3, redirect_pool_id: far.id },
+    ]);
     expect(lb.listeners.map((l: { default_pool_id: string }) => l.default_pool_id)).toEqual([
       shared.id,
       own.id,

@@ -1,4 +1,5 @@
 /** Load balancers: fields, rules, body and operations. Source: contract api.md 5. */
+import { markForReplacement } from '../../db/amphorae.ts';
 import { markLoadBalancerDeleted } from '../../db/change.ts';
 import { loadGraph, loadGraphIn } from '../../db/graph.ts';
 import { listPage } from '../../db/page.ts';
@@ -22,11 +23,12 @@ import {
 import { type Draft, notFound, STRICTLY_DELETABLE } from '../draft.ts';
 import { ipAddress, isTrueWord, list, object, text, uuid } from '../fields.ts';
 import { COMMON_FILTERS, columns, pageLinks, parseListQuery, selectFields } from '../list-query.ts';
-import { changeAndNotify, envOf, isConflict, projectScope, rehearse } from '../operations.ts';
+import { changeOrRehearse, envOf, projectScope } from '../operations.ts';
 import {
   type ApiDeps,
   asIds,
   type Call,
+  type Described,
   commonView,
   type Env,
   getLoadBalancer,
@@ -74,7 +76,7 @@ export const LOAD_BALANCER_FIELDS: Fields = {
   tags: TAGS,
 };
 
-const FILTERS = {
+export const LOAD_BALANCER_FILTERS = {
   ...COMMON_FILTERS,
   ...columns('text', false, ['description', 'vip_vnic_type', 'provider', 'topology']),
   ...columns('text', true, ['vip_address', 'vip_subnet_id', 'vip_network_id', 'vip_port_id']),
@@ -84,27 +86,33 @@ const FILTERS = {
 
 const ITEM = '/loadbalancers/:id';
 
+export const LOAD_BALANCERS: Described = {
+  root: 'loadbalancer',
+  plural: 'loadbalancers',
+  fields: LOAD_BALANCER_FIELDS,
+  filters: LOAD_BALANCER_FILTERS,
+};
+
 /** All but the creation, which `create-load-balancer.ts` is about. */
 export function loadBalancerOperations(deps: ApiDeps): Operation[] {
+  const of = LOAD_BALANCERS;
+  const read = { method: 'GET', status: 200, query: 'any', of, remembered: true } as const;
+  const tree = { ...read, query: [], answers: 'statuses', run: showStatuses.bind(undefined, deps) } as const;
+  const stats = { method: 'GET', status: 200, query: [], of, answers: 'stats' } as const;
   return [
-    { method: 'GET', path: '/loadbalancers', status: 200, query: 'any', run: call => listAll(deps, call) },
-    { method: 'GET', path: ITEM, status: 200, query: 'any', run: call => show(deps, call) },
-    { method: 'PUT', path: ITEM, status: 200, query: [], run: call => update(deps, call) },
-    { method: 'DELETE', path: ITEM, status: 204, query: ['cascade'], run: call => remove(deps, call) },
-    { method: 'GET', path: `${ITEM}/status`, status: 200, query: [], run: call => showStatuses(deps, call) },
-    {
-      method: 'GET',
-      path: `${ITEM}/statuses`,
-      status: 200,
-      query: [],
-      run: call => showStatuses(deps, call),
-    },
-    { method: 'GET', path: `${ITEM}/stats`, status: 200, query: [], run: call => showStatistics(deps, call) },
+    { ...read, path: '/loadbalancers', run: call => listAll(deps, call) },
+    { ...read, path: ITEM, run: call => show(deps, call) },
+    { method: 'PUT', path: ITEM, status: 200, query: [], of, run: call => update(deps, call) },
+    { method: 'DELETE', path: ITEM, status: 204, query: ['cascade'], of, run: call => remove(deps, call) },
+    { ...tree, path: `${ITEM}/status` },
+    { ...tree, path: `${ITEM}/statuses` },
+    { ...stats, path: `${ITEM}/stats`, run: call => showStatistics(deps, call) },
+    { method: 'PUT', path: `${ITEM}/failover`, status: 202, query: [], of, run: call => failOver(deps, call) },
   ];
 }
 
 async function listAll(deps: ApiDeps, call: Call) {
-  const query = parseListQuery(call.query, FILTERS, deps.settings);
+  const query = parseListQuery(call.query, LOAD_BALANCER_FILTERS, deps.settings);
   const scope = projectScope(call.caller, 'loadbalancer', query.project_id);
   const records = await listPage(deps.db, 'load_balancer', { ...query, scope });
   const view = await viewer(deps.db, records);
@@ -140,7 +148,7 @@ async function update(deps: ApiDeps, call: Call) {
   );
   const lb = await find(deps, call, 'put');
   if ('vip_sg_ids' in body) authorize(call.caller, 'loadbalancer:put:vip_sg_ids', lb.project_id);
-  await inspectNetworkObjects(body, envOf(deps, lb));
+  await inspectNetworkObjects(body, await envOf(deps, lb));
   const plan = (draft: Draft) => {
     const limited = draft.staying('listener').find(listener => listener.allowed_cidrs !== null);
     if ((body.vip_sg_ids as string[] | undefined)?.length && limited)
@@ -149,14 +157,10 @@ async function update(deps: ApiDeps, call: Call) {
         body.vip_sg_ids,
         `Listener ${limited.id} has allowed_cidrs, which it cannot be combined with.`,
       );
+    checkSecurityGroups(body, lb);
     draft.changeLoadBalancer(body as Partial<LoadBalancer>);
   };
-  try {
-    await changeAndNotify(deps, lb.id, plan);
-  } catch (error) {
-    if (isConflict(error)) await rehearse(deps, lb, plan);
-    throw error;
-  }
+  await changeOrRehearse(deps, lb.id, plan);
   const written = await getLoadBalancer(deps.db, lb.id);
   return { loadbalancer: (await viewer(deps.db, [written]))(written) };
 }
@@ -173,6 +177,14 @@ async function remove(deps: ApiDeps, call: Call): Promise<void> {
   await markLoadBalancerDeleted(deps.db, lb.id, options, async change => {
     if (!cascade) await checkChildless(change.trx, lb.id);
   });
+  await deps.queue.notify(lb.id);
+}
+
+/** Replaces all amphorae, the new before the old. Source: contract api.md 4.1. */
+async function failOver(deps: ApiDeps, call: Call): Promise<void> {
+  const lb = await find(deps, call, 'put_failover');
+  const onlyIn = deps.settings.strict_immutability ? STRICTLY_DELETABLE : undefined;
+  await markForReplacement(deps.db, lb.id, { nowMs: deps.clock.now(), onlyIn });
   await deps.queue.notify(lb.id);
 }
 
@@ -217,6 +229,13 @@ export async function inspectNetworkObjects(body: Body, { network }: Env): Promi
     if (!(await network.findSecurityGroup(group)))
       refuse('vip_sg_ids', group, 'There is no such security group.');
   }
+}
+
+/** Throws `invalid` for security groups on an SR-IOV port, which has none. Source: contract api.md 5.2. */
+export function checkSecurityGroups(body: Body, lb: Pick<LoadBalancer, 'vip_vnic_type'>): void {
+  const groups = body.vip_sg_ids as string[] | undefined;
+  if (groups?.length && lb.vip_vnic_type === 'direct')
+    refuse('vip_sg_ids', groups, 'A VIP by SR-IOV cannot have security groups.');
 }
 
 async function viewer(db: Db, lbs: readonly LoadBalancer[]) {

@@ -134,11 +134,11 @@ export function createMember(draft: Draft, pool: Pool, body: Body, env: Env): Me
   const address = canonicalAddress(fields.address);
   if (env.settings.reserved_ips.some(reserved => canonicalAddress(reserved) === address))
     refuse('address', fields.address, 'The operator of this system has reserved it.');
-  if (request_sriov)
+  if (request_sriov && !env.offer.allow_member_sriov)
     refuse(
       'request_sriov',
       request_sriov,
-      "It needs a flavor with allow_member_sriov, which this load balancer's is not.",
+      'It needs a flavor with allow_member_sriov, which this load balancer has not.',
     );
   const twin = stayingIn(draft, pool).find(member => keyOf(member) === keyOf(fields));
   if (twin) {
@@ -163,7 +163,7 @@ export function createMember(draft: Draft, pool: Pool, body: Body, env: Env): Me
     ...draft.newRecord(body),
     operating_status: monitored ? 'OFFLINE' : 'NO_MONITOR',
     pool_id: pool.id,
-    vnic_type: 'normal',
+    vnic_type: request_sriov ? 'direct' : 'normal',
   });
 }
 
@@ -179,7 +179,7 @@ async function replaceMembers(deps: ApiDeps, call: Call): Promise<void> {
   const pool = await getPool(deps.db, call.params);
   for (const action of additive ? ['post', 'put'] : ['post', 'put', 'delete'])
     authorize(call.caller, `member:${action}`, pool.project_id);
-  const env = envOf(deps, await getLoadBalancer(deps.db, pool.loadbalancer_id));
+  const env = await envOf(deps, await getLoadBalancer(deps.db, pool.loadbalancer_id));
   const subnets = new Set(wanted.map(({ body }) => body.subnet_id));
   for (const subnet_id of subnets) await checkSubnet({ subnet_id }, env);
   await changeAndNotify(deps, pool.loadbalancer_id, draft =>

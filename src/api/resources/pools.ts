@@ -3,6 +3,8 @@ import { findRecord } from '../../db/children.ts';
 import { listRelation } from '../../db/relations.ts';
 import { findCanonicalAddress } from '../../lib/addresses.ts';
 import { Fault } from '../../lib/errors.ts';
+import { poolIdsOf } from '../../model/l7.ts';
+import type { ListenerProtocol } from '../../model/listener.ts';
 import type { Resource } from '../../model/load-balancer.ts';
 import {
   LB_ALGORITHMS,
@@ -32,7 +34,14 @@ import { type Draft, notFound } from '../draft.ts';
 import { absentObject, boolean, choice, emptyList, integer, object, text, uuid } from '../fields.ts';
 import { COMMON_FILTERS, columns } from '../list-query.ts';
 import { asIds, type ChildResource, checkSupported, commonView, type Env } from '../resource.ts';
-import { checkTlsChoice, REFERENCE, TLS_FIELDS, withTlsDefaults } from '../tls.ts';
+import {
+  checkTlsChoice,
+  inspectReferences,
+  POOL_REFERENCES,
+  REFERENCE,
+  TLS_FIELDS,
+  withTlsDefaults,
+} from '../tls.ts';
 
 /** Characters that RFC 6265 keeps out of a cookie's name. */
 const cookieName = text(255, value =>
@@ -109,6 +118,7 @@ export const pools: ChildResource<'pool'> = {
       throw notFound('listener', listener_id);
     return listener.loadbalancer_id;
   },
+  inspect: (body, _env, asked) => inspectReferences(POOL_REFERENCES, body, asked),
   create: createPool,
   update: updatePool,
   remove: removePool,
@@ -135,8 +145,19 @@ export const pools: ChildResource<'pool'> = {
 export function touchPool(draft: Draft, pool: Pool, set: Partial<Pool> = {}): void {
   draft.touch('pool', pool, set);
   for (const listener of draft.graph.listeners) {
-    if (listener.default_pool_id === pool.id) draft.touch('listener', listener);
+    if (poolIdsOf(draft.graph, listener).includes(pool.id)) draft.touch('listener', listener);
   }
+}
+
+/** Whether such a listener can send traffic to the pool. Throws `not-found`, `invalid` or `conflict`. */
+export function checkPoolOf(draft: Draft, protocol: ListenerProtocol, poolId: string): void {
+  const pool = draft.get('pool', poolId);
+  if (!canUsePool(protocol, pool.protocol))
+    throw new Fault(
+      'invalid',
+      `A ${protocol} listener cannot use pool ${pool.id}: its protocol is ${pool.protocol}.`,
+    );
+  draft.getMutable('pool', poolId);
 }
 
 type PoolBody = Omit<Pool, keyof Resource | 'loadbalancer_id'>;
@@ -198,6 +219,9 @@ function updatePool(draft: Draft, pool: Pool, body: Body, env: Env): void {
 
 /** Its members and monitor go with it, and its listeners lose it. Source: contract api.md 7.4. */
 function removePool(draft: Draft, pool: Pool): void {
+  const policy = draft.staying('l7policy').find(p => p.redirect_pool_id === pool.id);
+  if (policy)
+    throw new Fault('conflict', `Pool ${pool.id} is in use by L7 Policy ${policy.id} and cannot be deleted.`);
   for (const listener of draft.graph.listeners) {
     if (listener.default_pool_id === pool.id) draft.touch('listener', listener, { default_pool_id: null });
   }

@@ -1,9 +1,12 @@
 /** The two documents that show a whole load balancer: the status tree, and the full tree that a creation answers. */
 import type { LoadBalancerGraph } from '../../model/graph.ts';
+import { poolIdsOf } from '../../model/l7.ts';
 import type { Resource } from '../../model/load-balancer.ts';
 import type { Pool } from '../../model/pool.ts';
 import { asIds } from '../resource.ts';
 import { healthMonitorView } from './health-monitors.ts';
+import { l7PolicyView } from './l7-policies.ts';
+import { l7RuleView } from './l7-rules.ts';
 import { listenerView } from './listeners.ts';
 import { memberView } from './members.ts';
 import { poolView } from './pools.ts';
@@ -37,7 +40,9 @@ export function statusTree(graph: LoadBalancerGraph) {
         ...statusesOf(graph.load_balancer),
         listeners: graph.listeners.map(listener => ({
           ...statusesOf(listener),
-          pools: graph.pools.filter(pool => pool.id === listener.default_pool_id).map(ofPool),
+          pools: poolIdsOf(graph, listener).flatMap(id =>
+            graph.pools.filter(pool => pool.id === id).map(ofPool),
+          ),
         })),
       },
     },
@@ -47,10 +52,16 @@ export function statusTree(graph: LoadBalancerGraph) {
 /** Listeners and pools as a creation shows them: everything nested, nothing pointing back. Source: contract api.md 5.5. */
 export function fullTree(graph: LoadBalancerGraph) {
   return {
-    listeners: graph.listeners.map(listener => {
-      const { loadbalancers: _, ...view } = listenerView(listener);
-      return view;
-    }),
+    listeners: graph.listeners.map(listener => ({
+      ...listenerView(listener),
+      l7policies: graph.l7policies
+        .filter(policy => policy.listener_id === listener.id)
+        .toSorted((a, b) => a.position - b.position)
+        .map(policy => ({
+          ...l7PolicyView(policy),
+          rules: graph.l7rules.filter(rule => rule.l7policy_id === policy.id).map(l7RuleView),
+        })),
+    })),
     pools: graph.pools.map(pool => {
       const monitor = monitorOf(graph, pool);
       return {

@@ -1,72 +1,30 @@
 /** `ottavia healthmonitor …`. Source: contract clients.md 4.5. */
-import { COMMON_OPTIONS, integer, type Noun, type Option, PROJECT_FILTER, upperCase } from '../noun.ts';
+import { HEALTH_MONITOR_TYPES, HTTP_METHODS } from '../../model/health-monitor.ts';
+import { between, CHANGE, enabling, integer, NAME, noun, option, PROJECT_FILTER } from '../noun.ts';
 
-const seconds = (flag: string, field: string, sentence: string): Option => ({
-  flags: `--${flag} <seconds>`,
-  field,
-  read: integer,
-  required: true,
-  sentence,
-});
+const SENTENCE = 'Health monitors: how the members of a pool are checked';
+const TIMES = { read: between(1, 10) };
 
-export const healthMonitor: Noun = {
+export const healthMonitor = noun('healthmonitor', 'Load balancing:', SENTENCE, {
   names: ['healthmonitor', 'hm'],
-  sentence: 'Health monitors: how the members of a pool are checked',
-  singular: 'healthmonitor',
-  plural: 'healthmonitors',
-  parent: { target: 'pool', field: 'pool_id' },
-  columns: [
-    'id',
-    'name',
-    'type',
-    'delay',
-    'timeout',
-    'admin_state_up',
-    'provisioning_status',
-    'operating_status',
-  ],
+  parentField: { kind: 'pool', field: 'pool_id' },
+  tagged: true,
+  columns: 'id name type delay timeout admin_state_up provisioning_status operating_status',
+  unset: 'name max-retries-down http-method url-path expected-codes http-version domain-name',
   options: [
-    ...COMMON_OPTIONS,
+    NAME,
+    ...enabling('admin_state_up'),
     PROJECT_FILTER,
-    {
-      flags: '--pool <pool>',
-      field: 'pool_id',
-      target: 'pool',
-      sentence: 'Those of this pool (name or id)',
-      verbs: ['list'],
-    },
-    {
-      flags: '--type <type>',
-      field: 'type',
-      read: upperCase,
-      required: true,
-      sentence: 'HTTP, HTTPS, PING, TCP, TLS-HELLO, UDP-CONNECT or SCTP',
-      verbs: ['create'],
-    },
-    seconds('delay', 'delay', 'Between two checks'),
-    seconds('timeout', 'timeout', 'How long one check may take; less than the delay'),
-    {
-      flags: '--max-retries <count>',
-      field: 'max_retries',
-      read: integer,
-      required: true,
-      sentence: 'Good checks until a member is up again, 1 to 10',
-    },
-    {
-      flags: '--max-retries-down <count>',
-      field: 'max_retries_down',
-      read: integer,
-      sentence: 'Bad checks until a member is down, 1 to 10',
-    },
-    {
-      flags: '--http-method <method>',
-      field: 'http_method',
-      read: upperCase,
-      sentence: 'Such as GET or HEAD',
-    },
-    { flags: '--url-path <path>', field: 'url_path', sentence: 'What is asked for' },
-    { flags: '--expected-codes <codes>', field: 'expected_codes', sentence: '200, 200,202 or 200-204' },
-    { flags: '--http-version <version>', field: 'http_version', read: Number, sentence: '1.0 or 1.1' },
-    { flags: '--domain-name <name>', field: 'domain_name', sentence: 'The Host header of a check' },
+    option('--pool <pool>', 'Those of this pool', 'list'),
+    option('--type <type>', 'How members are asked', 'create!', { choices: HEALTH_MONITOR_TYPES }),
+    option('--delay <seconds>', 'Between two checks', 'create! set', { read: integer }),
+    option('--timeout <seconds>', 'How long one check may take', 'create! set', { read: integer }),
+    option('--max-retries <count>', 'Good checks until a member is up again, 1 to 10', 'create! set', TIMES),
+    option('--max-retries-down <count>', 'Bad checks until a member is down, 1 to 10', CHANGE, TIMES),
+    option('--http-method <method>', 'How the path is asked for', CHANGE, { choices: HTTP_METHODS }),
+    option('--url-path <path>', 'What is asked for'),
+    option('--expected-codes <codes>', '200, 200,202 or 200-204'),
+    option('--http-version <version>', 'Of the request', CHANGE, { choices: ['1.0', '1.1'], read: Number }),
+    option('--domain-name <name>', 'The Host header of a check'),
   ],
-};
+});

@@ -1,138 +1,48 @@
 /** `ottavia listener …`. Source: contract clients.md 4.2. */
-import {
-  COMMON_OPTIONS,
-  DESCRIPTION,
-  integer,
-  type Noun,
-  type Option,
-  PROJECT_FILTER,
-  pairs,
-  port,
-  reference,
-  TLS_OPTIONS,
-  upperCase,
-} from '../noun.ts';
+import { CLIENT_AUTHENTICATION_MODES, LISTENER_PROTOCOLS } from '../../model/listener.ts';
+import { BASICS, CHANGE, integer, noun, option, pairs, port, reference, TLS_OPTIONS } from '../noun.ts';
 
-const timeout = (flag: string, field: string, what: string): Option => ({
-  flags: `--${flag} <ms>`,
-  field,
-  read: integer,
-  sentence: `${what}, in milliseconds`,
-});
-
-export const listener: Noun = {
-  names: ['listener'],
-  sentence: 'Listeners: a protocol and a port on the VIP',
-  singular: 'listener',
-  plural: 'listeners',
-  parent: { target: 'loadbalancer', field: 'loadbalancer_id' },
-  columns: [
-    'id',
-    'name',
-    'protocol',
-    'protocol_port',
-    'default_pool_id',
-    'provisioning_status',
-    'operating_status',
-  ],
+export const listener = noun('listener', 'Load balancing:', 'Listeners: a protocol and a port on the VIP', {
+  parentField: { kind: 'loadbalancer', field: 'loadbalancer_id' },
+  tagged: true,
+  columns: 'id name protocol protocol_port default_pool_id provisioning_status operating_status',
+  unset: `name description connection-limit default-pool insert-headers allowed-cidrs
+    timeout-client-data timeout-member-connect timeout-member-data timeout-tcp-inspect
+    default-tls-container-ref sni-container-refs client-ca-tls-container-ref client-crl-container-ref
+    client-authentication tls-ciphers tls-versions alpn-protocols
+    hsts-max-age hsts-include-subdomains hsts-preload`,
+  actions: [{ name: 'stats', path: '/stats', sentence: 'Show what went through it' }],
   options: [
-    ...COMMON_OPTIONS,
-    DESCRIPTION,
-    PROJECT_FILTER,
-    {
-      flags: '--loadbalancer <lb>',
-      field: 'loadbalancer_id',
-      target: 'loadbalancer',
-      sentence: 'Those of this load balancer (name or id)',
-      verbs: ['list'],
-    },
-    {
-      flags: '--protocol <protocol>',
-      field: 'protocol',
-      read: upperCase,
-      required: true,
-      sentence: 'HTTP, HTTPS, TCP, TERMINATED_HTTPS, UDP, SCTP or PROMETHEUS',
-      verbs: ['create'],
-    },
-    {
-      flags: '--protocol-port <port>',
-      field: 'protocol_port',
-      read: port,
-      required: true,
-      sentence: 'The port',
-      verbs: ['create'],
-    },
-    {
-      flags: '--connection-limit <limit>',
-      field: 'connection_limit',
-      read: integer,
-      sentence: 'Most connections at once; -1: no limit',
-    },
-    {
-      flags: '--default-pool <pool>',
-      field: 'default_pool_id',
-      target: 'pool',
-      sentence: 'Where traffic goes (name or id)',
-    },
-    {
-      flags: '--insert-headers <pairs>',
-      field: 'insert_headers',
-      read: pairs,
-      sentence: 'Headers for members: K=V,K=V',
-    },
-    timeout('timeout-client-data', 'timeout_client_data', 'How long a client may be silent'),
-    timeout('timeout-member-connect', 'timeout_member_connect', 'How long connecting to a member may take'),
-    timeout('timeout-member-data', 'timeout_member_data', 'How long a member may be silent'),
-    timeout('timeout-tcp-inspect', 'timeout_tcp_inspect', 'How long more packets are waited for'),
-    {
-      flags: '--allowed-cidr <cidr>',
-      field: 'allowed_cidrs',
+    ...BASICS,
+    option('--loadbalancer <loadbalancer>', 'Those of this load balancer', 'list'),
+    option('--protocol <protocol>', 'What clients speak', 'create!', { choices: LISTENER_PROTOCOLS }),
+    option('--protocol-port <number>', 'The port that clients connect to', 'create!', { read: port }),
+    option('--connection-limit <limit>', 'Most connections at once; -1: no limit', CHANGE, { read: integer }),
+    option('--default-pool <pool>', 'Where traffic goes'),
+    option('--insert-headers <pairs>', 'Headers for members: K=V,K=V', CHANGE, { read: pairs }),
+    option('--timeout-client-data <ms>', 'How long a client may be silent', CHANGE, { read: integer }),
+    option('--timeout-member-connect <ms>', 'How long connecting may take', CHANGE, { read: integer }),
+    option('--timeout-member-data <ms>', 'How long a member may be silent', CHANGE, { read: integer }),
+    option('--timeout-tcp-inspect <ms>', 'How long more packets are waited for', CHANGE, { read: integer }),
+    option('--allowed-cidr <cidr>', 'Clients that may connect (repeat for more)', CHANGE, {
+      ...{ field: 'allowed_cidrs', repeated: true },
+    }),
+    option('--default-tls-container-ref <ref>', 'The certificate: a secret or container', CHANGE, {
+      read: reference,
+    }),
+    option('--sni-container-refs <ref...>', 'One more certificate, chosen by SNI (repeat for more)', CHANGE, {
       repeated: true,
-      sentence: 'Clients that may connect (repeat for more)',
-    },
-    {
-      flags: '--default-tls-container-ref <ref>',
-      field: 'default_tls_container_ref',
+    }),
+    option('--client-ca-tls-container-ref <ref>', "Verifies clients' certificates", CHANGE, {
       read: reference,
-      sentence: 'The certificate',
-    },
-    {
-      flags: '--sni-container-refs <ref...>',
-      field: 'sni_container_refs',
-      repeated: true,
-      sentence: 'One more certificate, chosen by SNI (repeat for more)',
-    },
-    {
-      flags: '--client-ca-tls-container-ref <ref>',
-      field: 'client_ca_tls_container_ref',
-      read: reference,
-      sentence: "Verifies clients' certificates",
-    },
-    {
-      flags: '--client-crl-container-ref <ref>',
-      field: 'client_crl_container_ref',
-      read: reference,
-      sentence: "Revoked clients' certificates",
-    },
-    {
-      flags: '--client-authentication <mode>',
-      field: 'client_authentication',
-      read: upperCase,
-      sentence: 'NONE, OPTIONAL or MANDATORY',
-    },
+    }),
+    option('--client-crl-container-ref <ref>', "Revoked clients' certificates", CHANGE, { read: reference }),
+    option('--client-authentication <mode>', 'Whether clients need certificates', CHANGE, {
+      choices: CLIENT_AUTHENTICATION_MODES,
+    }),
     ...TLS_OPTIONS,
-    {
-      flags: '--hsts-max-age <seconds>',
-      field: 'hsts_max_age',
-      read: integer,
-      sentence: 'Browsers use TLS only, this long',
-    },
-    {
-      flags: '--hsts-include-subdomains',
-      field: 'hsts_include_subdomains',
-      value: true,
-      sentence: 'HSTS for subdomains too',
-    },
-    { flags: '--hsts-preload', field: 'hsts_preload', value: true, sentence: 'HSTS preload' },
+    option('--hsts-max-age <seconds>', 'Browsers use TLS only, this long', CHANGE, { read: integer }),
+    option('--hsts-include-subdomains', 'HSTS for subdomains too', CHANGE, { value: true }),
+    option('--hsts-preload', 'HSTS preload', CHANGE, { value: true }),
   ],
-};
+});

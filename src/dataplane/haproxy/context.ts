@@ -46,6 +46,8 @@ export interface RenderContext {
   /** Without it nothing is tuned to the machine. */
   details?: MachineDetails;
   settings: HaproxySettings;
+  /** Pools that cannot be served are left out instead of being an error: for amphorae without a haproxy. */
+  leavesOut?: boolean;
 }
 
 /** Whether the haproxy of the amphora is of this release or a newer one; a version that cannot be read is an old one. */

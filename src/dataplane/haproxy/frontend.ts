@@ -3,6 +3,7 @@ import { TerminalError } from '../../lib/errors.ts';
 import type { LoadBalancer } from '../../model/load-balancer.ts';
 import { connectionLimit, hasRelease, type RenderContext } from './context.ts';
 import type { Section } from './global.ts';
+import { policyLines } from './l7.ts';
 import { backendName } from './names.ts';
 import {
   address,
@@ -31,6 +32,7 @@ export function frontendSection(lb: LoadBalancer, served: ServedListener, contex
   // Not in the original, where a reload closes connections between two requests, and a client that is just sending the
   // next one fails. Newer patches of 2.4 have it as well, older ones reject it.
   if (mode === 'http' && hasRelease(context, 2, 6)) lines.push(line`option idle-close-on-response`);
+  if (mode === 'http') lines.push(...policyLines(served));
   if (defaultPool !== undefined) lines.push(line`default_backend ${backendName(defaultPool.pool, listener)}`);
   lines.push(line`timeout client ${number(listener.timeout_client_data)}`);
   if (listener.timeout_tcp_inspect > 0) {

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CommandError, run } from '../../lib/command.ts';
 import { TerminalError } from '../../lib/errors.ts';
-import { buildGraph, type GraphSketch } from '../../model/graph.fixture.ts';
+import { buildGraph, type GraphSketch, idOf } from '../../model/graph.fixture.ts';
 import { DEFAULT_HAPROXY_SETTINGS } from './context.ts';
 import { checkConfig, isHaproxyInstalled } from './haproxy-check.fixture.ts';
 import { address, fetchArgument, logFormatText, number, requestTarget, word } from './quote.ts';
@@ -182,6 +182,16 @@ describe('every string that reaches the file', () => {
         { pool_id: 'p1', name, http_version: 1.1, url_path: path, domain_name: domain },
         { pool_id: 'p2', name, type: 'HTTPS', url_path: path },
       ],
+      l7policies: [
+        { name, action: 'REDIRECT_TO_URL', redirect_url: domain },
+        { name, action: 'REDIRECT_PREFIX', redirect_prefix: domain },
+      ],
+      l7rules: [
+        { type: 'COOKIE', key: cookieName, value: cookieName },
+        { type: 'HOST_NAME', value: cookieName },
+        { type: 'FILE_TYPE', compare_type: 'EQUAL_TO', value: cookieName },
+        { l7policy_id: idOf('l7policy', 2), type: 'HEADER', key: cookieName, value: cookieName },
+      ],
     };
   }
 
@@ -190,9 +200,9 @@ describe('every string that reaches the file', () => {
     const settings = { ...DEFAULT_HAPROXY_SETTINGS, basePath };
     return renderHaproxyConfig(graph, { amphora: graph.amphorae[0]!, haproxyVersion: '2.6.12', settings })!;
   };
-  /** How many words each line has, and the word that says what the line is. */
+  /** How many words each line has, and the word that says what the line is; `--` only ends options. */
   const structure = (text: string) =>
-    text.split('\n').map(l => ({ directive: cut(l)[0], words: cut(l).length }));
+    text.split('\n').map(l => ({ directive: cut(l)[0], words: cut(l).filter(w => w !== '--').length }));
 
   const field = nasty.filter(text => [...text].every(c => c >= ' ' && c !== '\x7f'));
   const fields = fc.record({

@@ -57,21 +57,31 @@ export function requestTarget(value: string): Word {
   return word(encoded.join(''));
 }
 
-/** Text in a place that haproxy reads as a log format: a percent sign is doubled. Control characters would end a header. */
+/** Text in a place that haproxy reads as a log format: a percent sign is doubled. */
 export function logFormatText(value: string): Word {
+  return headerText(value.replaceAll('%', '%%'));
+}
+
+/** Text that becomes a part of a header or a line of a log, which control characters would end. */
+export function headerText(value: string): Word {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   if (/[\x00-\x1f\x7f]/.test(value)) {
     throw new TerminalError(
-      `Cannot write control characters into a format of haproxy.cfg: ${JSON.stringify(value)}`,
+      `Cannot write control characters into a header in haproxy.cfg: ${JSON.stringify(value)}`,
     );
   }
-  return word(value.replaceAll('%', '%%'));
+  return word(value);
 }
 
 /** An argument of a sample fetch, such as the name in `req.cook(name)`: quoted a second time where its own syntax ends. */
 export function fetchArgument(value: string): Word {
   if (/^[\w!#$%&*+.^`|~-]+$/.test(value)) return word(value);
   return word(`'${value.replaceAll("'", `'"'"'`)}'`);
+}
+
+/** What an ACL compares with: one that begins like an option, such as `-f`, stands behind the end of options. */
+export function aclPattern(value: string): Word {
+  return value.startsWith('-') ? words`-- ${word(value)}` : word(value);
 }
 
 /** A format that the operator wrote, in which only spaces are escaped. Source: contract dataplane.md 4. */

@@ -87,6 +87,8 @@ describe('equal graphs give equal bytes', () => {
       pools: graph.pools.toReversed(),
       members: graph.members.toReversed(),
       health_monitors: graph.health_monitors.toReversed(),
+      l7policies: graph.l7policies.toReversed(),
+      l7rules: graph.l7rules.toReversed(),
       amphorae: graph.amphorae.toReversed(),
     };
     expect(renderHaproxyConfig(turned, context)).toBe(text);

@@ -14,7 +14,7 @@ import { servedListeners } from './served.ts';
  */
 export function renderHaproxyConfig(graph: LoadBalancerGraph, context: RenderContext): string | null {
   const lb = graph.load_balancer;
-  const listeners = servedListeners(graph);
+  const listeners = servedListeners(graph, context);
   if (listeners.length === 0) return null;
   const sections = [
     globalSection(graph, listeners, context),

@@ -2,10 +2,12 @@
 import { TerminalError } from '../../lib/errors.ts';
 import type { LoadBalancerGraph } from '../../model/graph.ts';
 import type { HealthMonitor } from '../../model/health-monitor.ts';
+import { effectivePolicies, type L7Policy, type L7Rule, poolIdsOf, rulesOf } from '../../model/l7.ts';
 import type { Listener } from '../../model/listener.ts';
 import type { Member, Pool } from '../../model/pool.ts';
 import { UNSERVED_LISTENER_PROTOCOLS } from '../../model/protocols.ts';
 import type { ProvisioningStatus } from '../../model/status.ts';
+import type { RenderContext } from './context.ts';
 
 /** A pool as one listener uses it. */
 export interface ServedPool {
@@ -16,6 +18,15 @@ export interface ServedPool {
   monitor: HealthMonitor | undefined;
 }
 
+/** A policy that can match a request. */
+export interface ServedPolicy {
+  policy: L7Policy;
+  /** The enabled ones, at least one. */
+  rules: L7Rule[];
+  /** Where it redirects to; undefined when it does not, or the pool is disabled. */
+  pool: ServedPool | undefined;
+}
+
 export interface ServedListener {
   listener: Listener;
   mode: 'tcp' | 'http';
@@ -23,32 +34,49 @@ export interface ServedListener {
   defaultPool: ServedPool | undefined;
   /** Every pool that the listener may send requests to, the default pool first. */
   pools: ServedPool[];
+  /** By their positions. */
+  policies: ServedPolicy[];
 }
 
 /**
  * The enabled listeners of an enabled load balancer that are not on their way out.
  * Source: contract dataplane.md 4 and 6.
  */
-export function servedListeners(graph: LoadBalancerGraph): ServedListener[] {
+export function servedListeners(
+  graph: LoadBalancerGraph,
+  context: Pick<RenderContext, 'leavesOut'>,
+): ServedListener[] {
   if (!graph.load_balancer.admin_state_up) return [];
   return inOrder(graph.listeners.filter(isKept))
     .filter(l => l.admin_state_up && !UNSERVED_LISTENER_PROTOCOLS.includes(l.protocol))
     .map(listener => {
-      const defaultPool = servedPool(graph, listener.default_pool_id);
+      const pools = poolIdsOf(graph, listener).flatMap(id => servedPool(graph, id, context) ?? []);
+      const findPool = (id: string | null) => pools.find(({ pool }) => pool.id === id);
       return {
         listener,
         mode: listener.protocol === 'HTTP' ? 'http' : 'tcp',
-        defaultPool,
-        // Pools that l7policies redirect to follow here.
-        pools: defaultPool === undefined ? [] : [defaultPool],
+        defaultPool: findPool(listener.default_pool_id),
+        pools,
+        policies: effectivePolicies(graph, listener)
+          .map(policy => ({
+            policy,
+            rules: inOrder(rulesOf(graph, policy).filter(rule => rule.admin_state_up)),
+            pool: findPool(policy.redirect_pool_id),
+          }))
+          .filter(({ rules }) => rules.length > 0),
       };
     });
 }
 
-function servedPool(graph: LoadBalancerGraph, id: string | null): ServedPool | undefined {
+function servedPool(
+  graph: LoadBalancerGraph,
+  id: string,
+  { leavesOut }: Pick<RenderContext, 'leavesOut'>,
+): ServedPool | undefined {
   const pool = graph.pools.find(p => p.id === id);
   if (pool === undefined || !pool.admin_state_up || !isKept(pool)) return undefined;
   if (pool.tls_enabled) {
+    if (leavesOut) return undefined;
     throw new TerminalError(`Cannot serve pool ${pool.id}: TLS to its members is not supported yet`);
   }
   return {

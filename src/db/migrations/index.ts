@@ -1,7 +1,17 @@
 /** All migrations, by name and in order. A migration that has been released is never changed. */
 import type { Migration } from 'kysely/migration';
 import { initial } from './0001-initial.ts';
+import { l7 } from './0002-l7.ts';
+import { operators } from './0003-operators.ts';
+import { identity } from './0004-identity.ts';
+import { network } from './0005-network.ts';
+import { secrets } from './0006-secrets.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001-initial': initial,
+  '0002-l7': l7,
+  '0003-operators': operators,
+  '0004-identity': identity,
+  '0005-network': network,
+  '0006-secrets': secrets,
 };

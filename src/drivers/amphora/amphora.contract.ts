@@ -87,6 +87,16 @@ export function amphoraContract(name: string, setUp: () => Promise<AmphoraSubjec
       expect(details.memory.total).toBeGreaterThan(0);
     });
 
+    test('gives the agent its configuration file again, and it goes on', async () => {
+      const files = await subject.filesFor(amphora.id);
+      const file = files.find(each => each.path === '/etc/octavia/amphora-agent.conf');
+      await subject.driver.configure(amphora, file?.content ?? '[DEFAULT]\n');
+      await subject.reopen().configure(amphora, file?.content ?? '[DEFAULT]\n');
+      expect(await subject.driver.findInfo(amphora)).toBeDefined();
+      const gone = amphoraWith({ id: idOf('amphora', 9), lb_network_ip: '127.255.255.254' });
+      await expect(subject.driver.configure(gone, '')).rejects.toThrow(gone.id);
+    });
+
     test('plugs the VIP, and does so again without harm', async () => {
       await subject.driver.plugVip(amphora, vip, plugVip);
       await subject.reopen().plugVip(amphora, vip, plugVip);

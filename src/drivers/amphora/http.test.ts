@@ -189,6 +189,12 @@ describe('HttpAmphora on the wire', () => {
     expect(await driver.findInfo(amphora())).toEqual({ hostname: 'amphora' });
   });
 
+  test('leaves an agent alone that is too old to take its configuration again', async () => {
+    answers['PUT /1.0/config'] = { status: 404, body: { error: '404 Not Found', http_code: 404 } };
+    await driver.configure(amphora(), '[DEFAULT]\n');
+    expect(told()).toEqual(['PUT /1.0/config']);
+  });
+
   test('does not wait for ever', async () => {
     server.removeAllListeners('request');
     const impatient = new HttpAmphora({

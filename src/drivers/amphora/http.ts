@@ -99,7 +99,9 @@ export class HttpAmphora implements AmphoraDriver {
   }
 
   async configure(amphora: Amphora, agentConfig: string): Promise<void> {
-    await this.#connection(amphora).request({ method: 'PUT', path: 'config', body: agentConfig });
+    // Agents of the oldest images have no such call, and keep what they were built with.
+    const request = { method: 'PUT', path: 'config', body: agentConfig, tolerated: [404] } as const;
+    await this.#connection(amphora).request(request);
   }
 
   async close(amphoraId: string): Promise<void> {

@@ -89,6 +89,20 @@ export async function issueLeaf(
   return { certificate: pemOf(certificate), key: await exportKey(keys.privateKey) };
 }
 
+/** A revocation list of the issuer, which revokes nothing. */
+export async function issueRevocationList(issuer: Issuer, validity: Validity): Promise<string> {
+  const signer = await signerOf(issuer);
+  const list = await x509.X509CrlGenerator.create({
+    issuer: signer.subject,
+    thisUpdate: validity.notBefore,
+    nextUpdate: validity.notAfter,
+    signingAlgorithm: ALGORITHM,
+    signingKey: signer.key,
+  });
+  // OpenSSL knows this label only.
+  return `${list.toString('pem').trim().replaceAll(' CRL-', ' X509 CRL-')}\n`;
+}
+
 interface Signer {
   subject: string;
   key: webcrypto.CryptoKey;

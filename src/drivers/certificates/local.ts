@@ -1,11 +1,12 @@
 /** An own certificate authority per data directory: one CA for agents, one for controllers, as Octavia has it. */
-import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { timestamp } from '../../lib/clock.ts';
+import { findText, writeDurably } from '../../lib/durable-file.ts';
 import { Secret } from '../../lib/secret.ts';
 import type { AgentCertificate, CertificateAuthority, ControllerCredentials } from './authority.ts';
 import { type Issuer, issueAuthority, issueLeaf, readIssuer } from './issue.ts';
+import { splitPem } from './pem.ts';
 
 const DAY_MS = 86_400_000;
 /** Source: contract controller.md 16.5 (roots, controller) and 15 (agents: cert_validity_time). */
@@ -142,33 +143,6 @@ export class LocalAuthority implements CertificateAuthority {
       notAfter: new Date(this.#now() + CONTROLLER_DAYS * DAY_MS),
     });
   }
-}
-
-/** The blocks of a PEM text, each with its final newline. */
-function splitPem(text: string): string[] {
-  return [...text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----\n?/gs)].map(match => match[0]);
-}
-
-async function findText(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-/** The file is there whole or not at all, also after a power cut. */
-async function writeDurably(path: string, text: string, mode: number): Promise<void> {
-  const draft = `${path}.${randomBytes(4).toString('hex')}`;
-  const file = await open(draft, 'wx', mode);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(draft, path);
 }
 
 async function syncDirectory(path: string): Promise<void> {

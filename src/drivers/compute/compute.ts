@@ -15,8 +15,11 @@ export interface InstanceSpec {
   networks: string[];
   /** Written before the agent starts. Source: contract amphora-agent.md 8. */
   files: InstanceFile[];
+  /** What a cloud has no meaning for is ignored. */
   flavor?: string | null;
+  image_tag?: string | null;
   availability_zone?: string | null;
+  volume_zone?: string | null;
 }
 
 export interface Instance {
@@ -29,6 +32,7 @@ export interface Instance {
   fault: string | null;
   zone: string | null;
   image_id: string | null;
+  flavor: string | null;
 }
 
 /** Every method may be called again after a crash and converges. */

@@ -218,6 +218,7 @@ export class NamespaceCompute implements Compute {
       fault: runs ? null : 'Its process 1 does not run',
       zone: null,
       image_id: null,
+      flavor: null,
     };
   }
 

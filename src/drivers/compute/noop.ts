@@ -21,6 +21,7 @@ export class NoopCompute implements Compute {
       lb_network_ip: this.#chooseManagementAddress(spec.name),
       networks: [...spec.networks],
       zone: spec.availability_zone ?? null,
+      flavor: spec.flavor ?? null,
       files: new Map(spec.files.map(file => [file.path, file.content])),
       ports: new Set(),
       agent: { vips: new Map(), networks: new Map(), config: null, reloads: 0 },
@@ -74,6 +75,6 @@ export class NoopCompute implements Compute {
 }
 
 function plainInstance(instance: NoopInstance): Instance {
-  const { name, compute_id, lb_network_ip, zone } = instance;
-  return { name, compute_id, lb_network_ip, zone, status: 'ACTIVE', fault: null, image_id: null };
+  const { name, compute_id, lb_network_ip, zone, flavor } = instance;
+  return { name, compute_id, lb_network_ip, zone, flavor, status: 'ACTIVE', fault: null, image_id: null };
 }

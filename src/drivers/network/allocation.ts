@@ -7,11 +7,11 @@ import {
   overlaps,
   parseCidr,
 } from '../../lib/addresses.ts';
-import type { AllocationPool, StoredSubnet } from './store.ts';
+import type { AllocationPool, SubnetRecord } from '../../model/cloud-network.ts';
 
 /** The lowest free address of the subnet's pools, or undefined when all are taken. */
 export function findFreeAddress(
-  subnet: Pick<StoredSubnet, 'allocation_pools' | 'gateway_ip' | 'ip_version'>,
+  subnet: Pick<SubnetRecord, 'allocation_pools' | 'gateway_ip' | 'ip_version'>,
   taken: readonly string[],
 ): string | undefined {
   const used = new Set([...taken, subnet.gateway_ip]);
@@ -23,6 +23,20 @@ export function findFreeAddress(
     }
   }
   return undefined;
+}
+
+/** How many addresses of the subnet's pools nobody has. */
+export function countFreeAddresses(
+  subnet: Pick<SubnetRecord, 'allocation_pools' | 'gateway_ip'>,
+  taken: readonly string[],
+): number {
+  const used = [...new Set([...taken, ...(subnet.gateway_ip === null ? [] : [subnet.gateway_ip])])];
+  const numbers = used.map(addressToNumber);
+  const inPools = subnet.allocation_pools.map(pool => {
+    const [start, end] = [addressToNumber(pool.start), addressToNumber(pool.end)];
+    return Number(end - start) + 1 - numbers.filter(number => number >= start && number <= end).length;
+  });
+  return inPools.reduce((sum, count) => sum + count, 0);
 }
 
 /** The lower half of a CIDR without its network address and gateway; the upper half is left to be chosen by hand. */

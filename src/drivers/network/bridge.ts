@@ -1,24 +1,42 @@
 /** Networks as Linux bridges of this host, which is each subnet's gateway; ports as pairs of links into namespaces. */
 import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { formatCidr, hostRange, numberToAddress, parseCidr } from '../../lib/addresses.ts';
-import { Fault } from '../../lib/errors.ts';
+import { run } from '../../lib/command.ts';
+import { errorChain, Fault } from '../../lib/errors.ts';
 import * as ip from '../../lib/ip.ts';
 import { type Log, silentLog } from '../../lib/log.ts';
+import { type AllocationPool, newNetwork, type SubnetRecord } from '../../model/cloud-network.ts';
+import { type BridgeWish, wishedBridges } from './bridge-wish.ts';
+import { readCloudRows } from './cloud-rows.ts';
 import {
   deleteLinks,
   isPlugged,
   linkExists,
   listLinkNames,
+  listUsedCidrs,
   namespaceExists,
   setLinkSwitch,
 } from './host-links.ts';
-import { bridgeName, checkSystemId, hostLinkName, isLinkOf, peerLinkName } from './link-names.ts';
+import { bridgeName, checkSystemId, hostLinkName, isLinkOf, peerLinkName, tableName } from './link-names.ts';
 import { macAddressOf } from './mac-address.ts';
 import type { CloudNetwork, Network, Port, PortSpec } from './network.ts';
-import { ensurePortRow } from './port-rows.ts';
-import type { AllocationPool, NetworkStore, StoredNetwork, StoredPort, StoredSubnet } from './store.ts';
+import { type PacketRules, renderPacketRules, renderTransaction } from './packet-rules.ts';
+import { ensureGroupsOfRow, ensurePortRow } from './port-rows.ts';
+import { RowNetwork } from './row-network.ts';
+import type { NetworkCloud, NetworkStore } from './store.ts';
 
-const MTU = 1500;
+/** By network id, why its bridge is not as it must be. */
+type Failures = Map<string, unknown>;
+
+const NFT_TIMEOUT_MS = 10_000;
+
+export interface NetworkSpec {
+  name: string;
+  project_id?: string | null;
+  shared?: boolean;
+  router_external?: boolean;
+}
 
 export interface SubnetSpec {
   name: string;
@@ -40,101 +58,81 @@ export interface PlugOptions {
   createNamespace?: boolean;
 }
 
-export class BridgeNetwork implements Network {
-  readonly #store: NetworkStore;
+export class BridgeNetwork extends RowNetwork implements Network, NetworkCloud {
+  /** Set as soon as it is known. */
+  managementNetworkId = '';
   readonly #systemId: string;
   readonly #log: Log;
-  /** Ids of networks whose bridge this process has set up. */
-  readonly #bridged = new Set<string>();
-  /** By network id, while it is being set up: whoever else needs it waits for that. */
-  readonly #settingUp = new Map<string, Promise<void>>();
+  /** By network id, how this process has set its bridge up. */
+  readonly #bridged = new Map<string, BridgeWish>();
+  /** The rules that this process has set; undefined before the first ones. */
+  #rules: PacketRules | undefined;
+  #underWay: Promise<unknown> = Promise.resolve();
+  /** What begins when that has ended. */
+  #next: Promise<Failures> | undefined;
 
   constructor(options: { store: NetworkStore; systemId: string; log?: Log }) {
-    this.#store = options.store;
+    super(options.store);
     this.#systemId = checkSystemId(options.systemId);
     this.#log = options.log ?? silentLog;
   }
 
-  async listNetworks(): Promise<CloudNetwork[]> {
-    const [networks, subnets] = await Promise.all([this.#store.listNetworks(), this.#store.listSubnets()]);
-    const idsOf = (network: StoredNetwork) =>
-      subnets.filter(subnet => subnet.network_id === network.id).map(subnet => subnet.id);
-    return networks.map(network => ({ ...network, subnets: idsOf(network) }));
-  }
-
-  async findNetwork(id: string): Promise<CloudNetwork | undefined> {
-    return (await this.listNetworks()).find(network => network.id === id);
-  }
-
-  listSubnets(): Promise<StoredSubnet[]> {
-    return this.#store.listSubnets();
-  }
-
-  async findSubnet(id: string): Promise<StoredSubnet | undefined> {
-    return (await this.#store.listSubnets()).find(subnet => subnet.id === id);
-  }
-
-  async subnetsOf(networkId: string): Promise<StoredSubnet[]> {
-    return (await this.#store.listSubnets()).filter(subnet => subnet.network_id === networkId);
-  }
-
-  /** Finds the network by its name, else creates it; its bridge is there afterwards. */
-  async ensureNetwork(spec: { name: string; project_id?: string | null }): Promise<CloudNetwork> {
-    const found = (await this.#store.listNetworks()).find(network => network.name === spec.name);
-    const network = found ?? {
-      id: randomUUID(),
-      name: spec.name,
-      project_id: spec.project_id ?? null,
-      mtu: MTU,
-    };
-    if (!found) await this.#store.insertNetwork(network);
-    await this.#ensureBridge(network);
+  /** Finds the network by its name and project, else creates it; its bridge is there afterwards. */
+  async ensureNetwork(spec: NetworkSpec): Promise<CloudNetwork> {
+    const { project_id = null } = spec;
+    const networks = await this.store.list('network');
+    const found = networks.find(each => each.name === spec.name && each.project_id === project_id);
+    const network = found ?? newNetwork({ ...spec, id: randomUUID() });
+    if (!found) await this.store.insert('network', network);
+    await this.#ensureBridge(network.id);
     return (await this.findNetwork(network.id))!;
   }
 
   /** Finds the subnet by network and name, else creates it; the host has its gateway's address afterwards. */
-  async ensureSubnet(spec: SubnetSpec): Promise<StoredSubnet> {
-    const network = await this.#getNetwork(spec.network_id);
-    let subnet = (await this.subnetsOf(network.id)).find(candidate => candidate.name === spec.name);
+  async ensureSubnet(spec: SubnetSpec): Promise<SubnetRecord> {
+    await this.#getNetwork(spec.network_id);
+    let subnet = (await this.subnetsOf(spec.network_id)).find(candidate => candidate.name === spec.name);
     if (!subnet) {
       subnet = newSubnet(spec);
-      await this.#store.insertSubnet(subnet);
+      await this.store.insert('subnet', subnet);
     }
-    // What is under way may have read the subnets before this one was there.
-    await this.#settingUp.get(network.id);
-    this.#bridged.delete(network.id);
-    await this.#ensureBridge(network);
+    await this.apply();
     return subnet;
   }
 
-  /** Makes every bridge that is missing, as after a restart of the host. */
+  /** Makes what is missing, as after a restart of the host; one network that cannot be made does not stop the others. */
   async restore(): Promise<void> {
-    for (const network of await this.#store.listNetworks()) await this.#ensureBridge(network);
+    for (const [network_id, error] of await this.#converge()) {
+      this.#log.error({ network_id, cause: errorChain(error) }, 'cannot make a network');
+    }
   }
 
-  findPort(id: string): Promise<StoredPort | undefined> {
-    return this.#store.findPort(id);
+  async apply(): Promise<void> {
+    for (const [, error] of await this.#converge()) throw error;
   }
 
-  findPortByName(name: string): Promise<StoredPort | undefined> {
-    return this.#store.findPortByName(name);
-  }
-
-  async listPortNames(): Promise<string[]> {
-    const ports = await this.#store.listPorts();
-    return ports.map(port => port.name).filter(name => name !== '');
+  listReservedCidrs(): Promise<string[]> {
+    return listUsedCidrs();
   }
 
   async ensurePort(spec: PortSpec): Promise<Port> {
     await this.#getNetwork(spec.network_id);
-    return ensurePortRow(this.#store, spec);
+    const port = await ensurePortRow(this.store, spec);
+    await this.#refreshRules();
+    return port;
+  }
+
+  async ensureSecurityGroups(portId: string, groupIds: readonly string[]): Promise<void> {
+    if (await ensureGroupsOfRow(this.store, portId, groupIds)) await this.#converge();
+    else await this.#refreshRules();
   }
 
   async deletePort(name: string): Promise<void> {
-    const port = await this.#store.findPortByName(name);
+    const port = await this.store.findPortByName(name);
     if (!port) return;
     await deleteLinks([hostLinkName(this.#systemId, port.id)]);
-    await this.#store.deletePort(port.id);
+    await this.store.delete('port', port.id);
+    await this.#refreshRules();
   }
 
   /**
@@ -142,10 +140,10 @@ export class BridgeNetwork implements Network {
    * elsewhere is moved. Its link is made here, straight into the namespace: a port that is nowhere has none.
    */
   async plugPort(portId: string, namespace: string, options: PlugOptions = {}): Promise<Port> {
-    const port = await this.#store.findPort(portId);
+    const port = await this.store.findPort(portId);
     if (!port) throw new Fault('not-found', `Cannot plug port ${portId} into ${namespace}: no such port`);
     const network = await this.#getNetwork(port.network_id);
-    await this.#ensureBridge(network);
+    await this.#ensureBridge(network.id);
     const link = hostLinkName(this.#systemId, portId);
     const deviceId = options.deviceId ?? namespace;
     const bridge = bridgeName(this.#systemId, network.id);
@@ -153,7 +151,7 @@ export class BridgeNetwork implements Network {
     if (port.device_id !== deviceId || !isPlugged(link, bridge)) {
       await deleteLinks([link]);
       // The row says whose the link is before there is one, so that an existing link is always its device's.
-      if (port.device_id !== deviceId) await this.#store.updatePort(portId, { device_id: deviceId });
+      if (port.device_id !== deviceId) await this.store.update('port', portId, { device_id: deviceId });
       await ip.runIpBatch([
         ...(options.createNamespace && !namespaceExists(namespace) ? [ip.addNamespace(namespace)] : []),
         ip.addVeth(link, peer, network.mtu),
@@ -184,17 +182,17 @@ export class BridgeNetwork implements Network {
 
   /** Takes the port out of the namespace that it is in, if that is this device's; success when it is in none. */
   async unplugPort(portId: string, deviceId: string): Promise<void> {
-    const port = await this.#store.findPort(portId);
+    const port = await this.store.findPort(portId);
     if (port?.device_id !== deviceId) return;
     await deleteLinks([hostLinkName(this.#systemId, portId)]);
-    await this.#store.updatePort(portId, { device_id: '' });
+    await this.store.update('port', portId, { device_id: '' });
   }
 
   /** Takes all ports of a device out of its namespace, in one go. */
   async unplugDevice(deviceId: string): Promise<void> {
     await this.deleteLinksOf(deviceId);
     for (const port of await this.listPortsOf(deviceId)) {
-      await this.#store.updatePort(port.id, { device_id: '' });
+      await this.store.update('port', port.id, { device_id: '' });
     }
   }
 
@@ -205,45 +203,110 @@ export class BridgeNetwork implements Network {
 
   /** The ports whose `device_id` this is. */
   async listPortsOf(deviceId: string): Promise<Port[]> {
-    return (await this.#store.listPorts()).filter(port => port.device_id === deviceId);
+    return (await this.store.list('port')).filter(port => port.device_id === deviceId);
   }
 
-  /** Removes every bridge and link of this system from the host; the rows stay. */
+  /** Removes every bridge and link of this system from the host, and its packet filter; the rows stay. */
   async purge(): Promise<void> {
     this.#bridged.clear();
-    await deleteLinks(listLinkNames().filter(name => isLinkOf(this.#systemId, name)));
+    await deleteLinks(this.#listOwnLinks());
+    // Who is not root can have made no rules, and may not even look.
+    if (process.getuid?.() === 0) await this.#setRules({ bridge: undefined, ip: undefined });
+    this.#rules = undefined;
   }
 
-  async #getNetwork(id: string): Promise<StoredNetwork> {
-    const network = (await this.#store.listNetworks()).find(candidate => candidate.id === id);
+  #listOwnLinks(): string[] {
+    return listLinkNames().filter(name => isLinkOf(this.#systemId, name));
+  }
+
+  async #getNetwork(id: string): Promise<CloudNetwork> {
+    const network = await this.findNetwork(id);
     if (!network) throw new Fault('not-found', `Network ${id} not found`);
     return network;
   }
 
-  #ensureBridge(network: StoredNetwork): Promise<void> {
-    const underWay = this.#settingUp.get(network.id);
-    if (underWay) return underWay;
-    const bridge = bridgeName(this.#systemId, network.id);
-    if (this.#bridged.has(network.id) && linkExists(bridge)) return Promise.resolve();
-    const setUp = this.#setUpBridge(network, bridge).finally(() => this.#settingUp.delete(network.id));
-    this.#settingUp.set(network.id, setUp);
-    return setUp;
+  /** A bridge that others lack is not this caller's failure. */
+  async #ensureBridge(networkId: string): Promise<void> {
+    if (this.#bridged.has(networkId) && linkExists(bridgeName(this.#systemId, networkId))) return;
+    const failures = await this.#converge();
+    if (failures.has(networkId)) throw failures.get(networkId);
   }
 
-  async #setUpBridge(network: StoredNetwork, bridge: string): Promise<void> {
-    const exists = linkExists(bridge);
-    const subnets = await this.subnetsOf(network.id);
-    const addresses = subnets
-      .filter(subnet => subnet.gateway_ip !== null)
-      .map(subnet => ip.replaceAddress(`${subnet.gateway_ip}/${parseCidr(subnet.cidr).prefix}`, bridge));
-    await ip.runIpBatch([
-      ...(exists ? [] : [ip.addBridge(bridge, { mac: macAddressOf(network.id), mtu: network.mtu })]),
-      ip.setUp(bridge),
-      ...addresses,
-    ]);
-    setBridgeSwitches(bridge, this.#log);
-    this.#bridged.add(network.id);
+  /** Makes bridges, their addresses and the packet filter equal to the rows, and removes what no row wants. */
+  #converge(): Promise<Failures> {
+    // Whoever asks while one is under way needs the one after it, which reads the rows anew. How that one ended, who
+    // asked for it was told.
+    this.#next ??= this.#underWay
+      .catch(() => {})
+      .then(() => {
+        this.#next = undefined;
+        const run = this.#applyRows();
+        this.#underWay = run;
+        return run;
+      });
+    return this.#next;
   }
+
+  async #applyRows(): Promise<Failures> {
+    // A link is made after its row, so that of the links that are there now, those without a row are nobody's.
+    const present = this.#listOwnLinks();
+    const rows = await readCloudRows(this.store);
+    const wishes = wishedBridges(this.#systemId, rows);
+    const failures: Failures = new Map();
+    for (const wish of wishes) {
+      await this.#setUpBridge(wish).catch(error => failures.set(wish.network_id, error));
+    }
+    const wanted = new Set([
+      ...wishes.map(wish => wish.name),
+      ...rows.port.map(port => hostLinkName(this.#systemId, port.id)),
+    ]);
+    await deleteLinks(present.filter(name => !wanted.has(name)));
+    await this.#setRules(renderPacketRules(this.#systemId, rows));
+    return failures;
+  }
+
+  async #setUpBridge(wish: BridgeWish): Promise<void> {
+    const { network_id, name, mtu, up, addresses } = wish;
+    const exists = linkExists(name);
+    if (exists && isDeepStrictEqual(this.#bridged.get(network_id), wish)) return;
+    this.#bridged.delete(network_id);
+    const surplus = (exists ? await listAddressesOf(name) : []).filter(each => !addresses.includes(each));
+    await ip.runIpBatch([
+      ...(exists ? [] : [ip.addBridge(name, { mac: macAddressOf(network_id), mtu })]),
+      ...surplus.map(address => ip.deleteAddress(address, name)),
+      up ? ip.setUp(name) : ip.setDown(name),
+      ...addresses.map(address => ip.replaceAddress(address, name)),
+    ]);
+    setBridgeSwitches(name, this.#log);
+    this.#bridged.set(network_id, wish);
+  }
+
+  /** To be called when ports change: they count only where rules are, or may be. */
+  async #refreshRules(): Promise<void> {
+    const rules = this.#rules;
+    if (!rules || rules.bridge !== undefined || rules.ip !== undefined) await this.#converge();
+  }
+
+  async #setRules(rules: PacketRules): Promise<void> {
+    if (isDeepStrictEqual(rules, this.#rules)) return;
+    this.#rules = undefined;
+    const input = renderTransaction(this.#systemId, rules, await this.#listTables());
+    if (input !== '') await run('nft', ['-f', '-'], { input, timeoutMs: NFT_TIMEOUT_MS });
+    this.#rules = rules;
+  }
+
+  /** The families that have our table. */
+  async #listTables(): Promise<string[]> {
+    const { stdout } = await run('nft', ['list', 'tables'], { timeoutMs: NFT_TIMEOUT_MS });
+    const own = stdout.split('\n').map(line => /^table (\w+) (\S+)$/.exec(line.trim()));
+    return own.flatMap(match => (match?.[2] === tableName(this.#systemId) ? [match[1]!] : []));
+  }
+}
+
+/** The addresses that somebody gave to the link, with prefix length. */
+async function listAddressesOf(link: string): Promise<string[]> {
+  const found = (await ip.listAddresses()).find(each => each.ifname === link)?.addr_info ?? [];
+  return found.filter(info => info.scope !== 'link').map(info => `${info.local}/${info.prefixlen}`);
 }
 
 /** Lets packets go from this bridge to others, and from nowhere else: the host's own forwarding switch stays as it is. */
@@ -255,7 +318,7 @@ function setBridgeSwitches(bridge: string, log: Log): void {
   }
 }
 
-function newSubnet(spec: SubnetSpec): StoredSubnet {
+function newSubnet(spec: SubnetSpec): SubnetRecord {
   const { version, first } = parseCidr(spec.cidr);
   const range = hostRange(spec.cidr);
   const all = { start: numberToAddress(range.first, version), end: numberToAddress(range.last, version) };
@@ -268,6 +331,7 @@ function newSubnet(spec: SubnetSpec): StoredSubnet {
     cidr: formatCidr(parseCidr(spec.cidr)),
     gateway_ip: spec.gateway_ip === undefined ? numberToAddress(first + 1n, version) : spec.gateway_ip,
     host_routes: [],
+    ...{ description: '', dns_nameservers: [], enable_dhcp: true },
     allocation_pools: spec.allocation_pools ?? [all],
   };
 }

@@ -17,6 +17,9 @@ export const hostLinkName = (systemId: string, portId: string): string => `op${s
 /** The end of a port's pair that goes into a namespace, until somebody there renames it. */
 export const peerLinkName = (portId: string): string => `tap${hexOf(portId, 11)}`;
 
+/** The packet filter's tables of a system, one in each family that has something to do. */
+export const tableName = (systemId: string): string => `ottavia_${systemId}`;
+
 /** Bridge or port end of this system. */
 export const isLinkOf = (systemId: string, linkName: string): boolean =>
   linkName.startsWith(`ob${systemId}`) || linkName.startsWith(`op${systemId}`);

@@ -10,6 +10,8 @@ export interface NetworkSubject {
   /** In this order in one network. */
   ipv4: Subnet;
   ipv6: Subnet;
+  /** A security group without rules. */
+  groupId: string;
   /** Leaves nothing behind. */
   tearDown(): Promise<void>;
 }
@@ -136,6 +138,29 @@ export function networkContract(name: string, setUp: () => Promise<NetworkSubjec
       expect(after.fixed_ips.map(ip => ip.subnet_id)).toEqual([subject.ipv4.id, subject.ipv6.id]);
       expect(after.fixed_ips[0]).toEqual(before.fixed_ips[0]);
       expect((await subject.network.ensurePort(more)).fixed_ips).toEqual(after.fixed_ips);
+    });
+
+    test('counts the addresses that are left', async () => {
+      const { network, ipv4 } = subject;
+      const before = await network.countFreeAddresses(ipv4.id);
+      expect(before).toBeGreaterThan(100);
+      await network.ensurePort(spec({ fixed_ips: [{ subnet_id: ipv4.id }] }));
+      expect(await network.countFreeAddresses(ipv4.id)).toBe(before - 1);
+    });
+
+    test('puts ports in security groups, as often as it is asked; an absent port is success', async () => {
+      const { network, groupId } = subject;
+      expect(await network.findSecurityGroup?.(groupId)).toMatchObject({ id: groupId });
+      expect(await network.findSecurityGroup?.('no-such-group')).toBeUndefined();
+      const wanted = spec();
+      const { id } = await network.ensurePort(wanted);
+      await network.ensureSecurityGroups(id, [groupId]);
+      await subject.reopen().ensureSecurityGroups(id, [groupId]);
+      expect(await network.findPort(id)).toMatchObject({ security_groups: [groupId] });
+      await network.ensureSecurityGroups(id, []);
+      expect(await network.findPort(id)).toMatchObject({ security_groups: [] });
+      await network.deletePort(wanted.name);
+      await network.ensureSecurityGroups(id, [groupId]);
     });
 
     test('frees the address of a deleted port; an absent port is success', async () => {

@@ -6,6 +6,8 @@ export interface CloudNetwork {
   project_id: string | null;
   mtu: number;
   subnets: string[];
+  /** Every project may use it; absent where the network does not tell. */
+  shared?: boolean;
 }
 
 export interface HostRoute {
@@ -39,6 +41,7 @@ export interface Port {
   fixed_ips: FixedIp[];
   device_id: string;
   device_owner: string;
+  qos_policy_id?: string | null;
 }
 
 export interface PortSpec {
@@ -68,12 +71,19 @@ export interface Network {
   listSubnets(): Promise<Subnet[]>;
   /** Of one network id: what was created, in that order. */
   subnetsOf(networkId: string): Promise<Subnet[]>;
+  /** How many addresses the subnet can still give to ports. */
+  countFreeAddresses(subnetId: string): Promise<number>;
   /**
    * Finds our port by its name, else creates it; adds missing fixed and allowed addresses.
    * Throws `Fault('conflict')` when the address is in use, `Fault('invalid')` when it lies outside the subnet.
    */
   ensurePort(spec: PortSpec): Promise<Port>;
   findPortByName(name: string): Promise<Port | undefined>;
+  /**
+   * The port, ours or a user's, is in these security groups in place of those that were asked for last time; groups that a
+   * user put it in by hand stay. Success when the port is absent.
+   */
+  ensureSecurityGroups(portId: string, groupIds: readonly string[]): Promise<void>;
   /** Success when it is absent. */
   deletePort(name: string): Promise<void>;
   /** The names of all ports of ours, for leak audits. */

@@ -1,35 +1,35 @@
-/** Where a network driver that is its own cloud keeps networks, subnets, ports and who has which address. */
-import type { CloudNetwork, FixedIp, Port, Subnet } from './network.ts';
-
-/** Addresses that may be given to ports whose maker asked for none, both ends included. */
-export interface AllocationPool {
-  start: string;
-  end: string;
-}
-
-export type StoredNetwork = Omit<CloudNetwork, 'subnets'>;
-export type StoredSubnet = Subnet & { allocation_pools: AllocationPool[] };
-export type StoredPort = Port & { allowed_addresses: string[] };
+/** Where a network driver that is its own cloud keeps what it consists of, and who has which address. */
+import type { CloudKind, CloudRecords, PortRecord } from '../../model/cloud-network.ts';
+import type { FixedIp } from './network.ts';
 
 /** Every method is one transaction. Lists are in the order of creation. */
 export interface NetworkStore {
-  listNetworks(): Promise<StoredNetwork[]>;
-  insertNetwork(network: StoredNetwork): Promise<void>;
-  deleteNetwork(id: string): Promise<void>;
-  listSubnets(): Promise<StoredSubnet[]>;
-  insertSubnet(subnet: StoredSubnet): Promise<void>;
-  deleteSubnet(id: string): Promise<void>;
-  findPort(id: string): Promise<StoredPort | undefined>;
-  /** A port without a name (`''`) is never found. */
-  findPortByName(name: string): Promise<StoredPort | undefined>;
-  listPorts(): Promise<StoredPort[]>;
-  /** Throws `Fault('conflict')` when its name or one of its addresses is taken; then nothing of it is kept. */
-  insertPort(port: StoredPort): Promise<void>;
+  list<K extends CloudKind>(kind: K): Promise<CloudRecords[K][]>;
+  /** Throws `Fault('conflict')` when the name or an address of a port is taken; then nothing of it is kept. */
+  insert<K extends CloudKind>(kind: K, record: CloudRecords[K]): Promise<void>;
+  /** Throws `Fault('conflict')` when an address of a port is taken; success when the record is absent. */
+  update<K extends CloudKind>(kind: K, id: string, change: Partial<CloudRecords[K]>): Promise<void>;
+  /**
+   * A port goes with its addresses, and floating IPs that led to it lead nowhere; a security group goes with its rules.
+   * Throws `Fault('conflict')` while a network or subnet is in use; success when it is absent.
+   */
+  delete(kind: CloudKind, id: string): Promise<void>;
+  findPort(id: string): Promise<PortRecord | undefined>;
+  /** Only our own ports are found, and none without a name (`''`). */
+  findPortByName(name: string): Promise<PortRecord | undefined>;
   /** Throws `Fault('conflict')` when the address is taken. */
   insertPortAddress(portId: string, address: FixedIp): Promise<void>;
-  updatePort(id: string, change: { device_id?: string; allowed_addresses?: string[] }): Promise<void>;
-  /** With its addresses; success when it is absent. */
-  deletePort(id: string): Promise<void>;
   /** The addresses that ports have in the subnet. */
   listTakenAddresses(subnetId: string): Promise<string[]>;
+}
+
+/** A cloud that may be written to: its rows, and what makes the world equal to them. */
+export interface NetworkCloud {
+  readonly store: NetworkStore;
+  /** The network that amphorae are reached on; users do not see it and cannot change it. */
+  readonly managementNetworkId: string;
+  /** Makes the world equal to the rows; to be called after every write. */
+  apply(): Promise<void>;
+  /** Address ranges in which no new subnet may lie. */
+  listReservedCidrs(): Promise<string[]>;
 }

@@ -15,6 +15,7 @@ export async function ensureVipPort(network: Network, lb: LoadBalancer): Promise
       ...lb.additional_vips.map(vip => ({ subnet_id: vip.subnet_id, ip_address: vip.ip_address })),
     ],
   });
+  await network.ensureSecurityGroups(port.id, lb.vip_sg_ids);
   return {
     vip_port_id: port.id,
     vip_address: lb.vip_address ?? addressIn(port, subnet_id),

@@ -5,6 +5,7 @@ import { insertAmphora, settleAmphoraDeleted } from '../../db/amphorae.ts';
 import { listMemberPorts } from '../../db/member-ports.ts';
 import { type Amphora, type AmphoraRole, instanceName, vrrpPortName } from '../../model/amphora.ts';
 import { LISTENER_PROTOCOLS } from '../../model/listener.ts';
+import { TOPOLOGIES } from '../../model/load-balancer.ts';
 import { LB_ALGORITHMS, POOL_PROTOCOLS } from '../../model/pool.ts';
 import {
   SERVES_TLS_TO_MEMBERS,
@@ -13,7 +14,8 @@ import {
   UNSERVED_POOL_PROTOCOLS,
 } from '../../model/protocols.ts';
 import type { Pass, PassResult, Provider } from '../provider.ts';
-import { ensureAgent, ensureInstance } from './instance.ts';
+import { AVAILABILITY_ZONE_CAPABILITIES, flavorCapabilities } from './capabilities.ts';
+import { ensureAgent, ensureInstance, update } from './instance.ts';
 import { type AgentFacts, type AmphoraPass, type AmphoraProviderParts, NotYet, step } from './parts.ts';
 import { planAmphorae } from './plan.ts';
 import {
@@ -29,19 +31,13 @@ export class AmphoraProvider implements Provider {
   readonly name = 'amphora';
   readonly description =
     'Load balancers in amphorae: instances that run haproxy and keepalived beside an agent.';
-  readonly supports = {
-    lb_algorithms: LB_ALGORITHMS.filter(a => !UNSERVED_LB_ALGORITHMS.includes(a)),
-    listener_protocols: LISTENER_PROTOCOLS.filter(p => !UNSERVED_LISTENER_PROTOCOLS.includes(p)),
-    pool_protocols: POOL_PROTOCOLS.filter(p => !UNSERVED_POOL_PROTOCOLS.includes(p)),
-    pool_tls: SERVES_TLS_TO_MEMBERS,
-    flavor_capabilities: [],
-    availability_zone_capabilities: [],
-  };
+  readonly supports: Provider['supports'];
   readonly #parts: AmphoraProviderParts;
   readonly #facts = new Map<string, AgentFacts>();
 
   constructor(parts: AmphoraProviderParts) {
     this.#parts = parts;
+    this.supports = supportsOf(parts.settings.servesEverything ?? false);
   }
 
   async reconcile(pass: Pass): Promise<PassResult> {
@@ -75,6 +71,22 @@ export class AmphoraProvider implements Provider {
   }
 }
 
+function supportsOf(everything: boolean): Provider['supports'] {
+  const served = <T>(all: readonly T[], unserved: readonly T[]) =>
+    everything ? all : all.filter(each => !unserved.includes(each));
+  return {
+    lb_algorithms: LB_ALGORITHMS.filter(a => !UNSERVED_LB_ALGORITHMS.includes(a)),
+    listener_protocols: served(LISTENER_PROTOCOLS, UNSERVED_LISTENER_PROTOCOLS),
+    pool_protocols: served(POOL_PROTOCOLS, UNSERVED_POOL_PROTOCOLS),
+    pool_tls: everything || SERVES_TLS_TO_MEMBERS,
+    allowed_cidrs: everything,
+    l7: true,
+    // Two amphorae without keepalived would both take the VIP.
+    flavor_capabilities: flavorCapabilities(served(TOPOLOGIES, ['ACTIVE_STANDBY'])),
+    availability_zone_capabilities: AVAILABILITY_ZONE_CAPABILITIES,
+  };
+}
+
 function insertRow(pass: AmphoraPass, role: AmphoraRole): Promise<Amphora> {
   const { db, clock } = pass.parts;
   return step(pass, 'insert amphora', pass.lease.loadbalancer_id, () =>
@@ -96,17 +108,26 @@ async function serve(pass: AmphoraPass, amphora: Amphora, role: AmphoraRole): Pr
         haproxyVersion: facts.info.haproxy_version,
         details: facts.details,
         settings: pass.parts.settings.haproxy,
+        leavesOut: pass.parts.settings.servesEverything,
       }),
       certificates: [],
       keepalived_conf: null,
     };
     await step(pass, 'apply configuration', amphora.id, () => pass.parts.amphora.apply(amphora, config));
     await releaseMemberNetworks(pass, amphora);
+    if (amphora.config_due) await configureAgent(pass, amphora);
   } catch (error) {
     // The next pass asks the agent again, and the compute driver about the instance, before it relies on either.
     pass.facts.delete(amphora.id);
     throw error;
   }
+}
+
+/** The file that it was built with, as the settings are now. */
+async function configureAgent(pass: AmphoraPass, amphora: Amphora): Promise<void> {
+  const text = pass.parts.agentConfig(amphora, pass.graph.load_balancer.topology);
+  await step(pass, 'configure agent', amphora.id, () => pass.parts.amphora.configure(amphora, text));
+  await update(pass, amphora, { config_due: false });
 }
 
 /** World first, then the row. Found by our own names, so that what a crash left unnoted goes too. */

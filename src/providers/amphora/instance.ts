@@ -1,5 +1,6 @@
 /** From an amphora's row to an agent that answers: certificate, instance, address. */
 import { updateAmphora } from '../../db/amphorae.ts';
+import { loadOffer } from '../../db/offers.ts';
 import type { Instance } from '../../drivers/compute/compute.ts';
 import { type Amphora, type AmphoraRole, instanceName } from '../../model/amphora.ts';
 import { type AgentFacts, type AmphoraPass, NotYet, step } from './parts.ts';
@@ -61,6 +62,7 @@ export async function ensureInstance(pass: AmphoraPass, amphora: Amphora): Promi
       lb_network_ip: instance.lb_network_ip,
       cached_zone: instance.zone,
       image_id: instance.image_id,
+      compute_flavor: instance.flavor,
     }),
   );
 }
@@ -69,9 +71,14 @@ async function buildInstance(pass: AmphoraPass, amphora: Amphora): Promise<Insta
   const { compute, authority, settings, agentConfig } = pass.parts;
   const certificate = await authority.issueAgentCertificate(amphora.id);
   await update(pass, amphora, { cert_expiration: certificate.expires_at });
+  const offer = await loadOffer(pass.parts.db, pass.graph.load_balancer);
   return compute.ensureInstance({
     name: instanceName(amphora.id),
-    networks: settings.bootNetworks,
+    networks: offer.management_network ? [offer.management_network] : settings.bootNetworks,
+    flavor: offer.compute_flavor ?? null,
+    image_tag: offer.amp_image_tag ?? null,
+    availability_zone: offer.compute_zone ?? null,
+    volume_zone: offer.volume_zone ?? null,
     files: [
       {
         path: AGENT_FILES.config,

@@ -27,6 +27,8 @@ export interface AmphoraProviderParts {
 
 export interface AmphoraProviderSettings {
   haproxy: HaproxySettings;
+  /** The drivers have no data plane that could lack anything: whatever the API knows is accepted. */
+  servesEverything?: boolean;
   /** The management network first: amphorae boot with an interface in each. */
   bootNetworks: string[];
   /** How long one pass waits for an agent that boots before it looks again later. */

@@ -16,7 +16,7 @@ export async function ensureVip(pass: AmphoraPass): Promise<void> {
       throw new TerminalError(
         `Cannot serve load balancer ${lb.id}: its VIP port ${lb.vip_port_id} does not exist any more`,
       );
-    return;
+    return ensureGroups(pass, port.id, lb.vip_sg_ids);
   }
   if (!lb.vip_network_id || !lb.vip_subnet_id)
     throw new TerminalError(`Cannot create the VIP of load balancer ${lb.id}: its row names no subnet`);
@@ -32,9 +32,15 @@ export async function ensureVip(pass: AmphoraPass): Promise<void> {
   }
 }
 
+function ensureGroups(pass: AmphoraPass, portId: string, groupIds: readonly string[]): Promise<void> {
+  return step(pass, 'ensure security groups of VIP port', portId, () =>
+    pass.parts.network.ensureSecurityGroups(portId, groupIds),
+  );
+}
+
 /** Releases the VIP's port; one that the user brought stays. */
 export async function releaseVip(pass: AmphoraPass): Promise<void> {
   const lb = pass.graph.load_balancer;
-  if (!lb.vip_port_owned) return;
+  if (!lb.vip_port_owned) return lb.vip_port_id ? ensureGroups(pass, lb.vip_port_id, []) : undefined;
   await step(pass, 'release VIP port', lb.id, () => pass.parts.network.deletePort(vipPortName(lb.id)));
 }
