@@ -18,6 +18,7 @@ import {
   checkSecurityGroups,
   inspectNetworkObjects,
   LOAD_BALANCER_FIELDS,
+  LOAD_BALANCERS,
   loadBalancerView,
 } from './resources/load-balancers.ts';
 import { fullTree } from './resources/status-tree.ts';

@@ -491,7 +491,7 @@ test(`${REQUESTS} random requests, seed ${SEED}`, { timeout: 300_000 }, async ()
   const operations = apiOperations(sample.deps);
   // A load balancer that is deleted early leaves little to try.
   const weightOf = (method: string, path: string) =>
-    method !== 'DELETE' ? 8 : path.startsWith('/loadbalancers') ? 2 : 3;
+    method === 'POST' ? 16 : method !== 'DELETE' ? 8 : path.startsWith('/loadbalancers') ? 2 : 4;
   const request = fc.oneof(
     ...operations.map(({ method, path }) => ({
       weight: weightOf(method, path),

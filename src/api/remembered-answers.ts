@@ -1,7 +1,7 @@
 /** Answers that are given again as they were, byte for byte, until anything is written that they could show. */
 
 /** Together they hold at most this much; the one that was not asked for the longest goes first. */
-const LIMIT_BYTES = 64 * 1024 * 1024;
+const LIMIT_BYTES = 32 * 1024 * 1024;
 
 /** What a client is told, ready to be sent. */
 export type Answer = Buffer;

@@ -77,8 +77,8 @@ export interface Operation {
   query: readonly string[] | 'any';
   /** What it is about, for the public document. */
   of?: Described;
-  /** The answer, where it is neither one object of that kind nor a list of them. */
-  answers?: keyof typeof DOCUMENTS;
+  /** The answer, where it is not what method, path and status let expect: one object of that kind, a list, nothing. */
+  answers?: keyof typeof DOCUMENTS | 'object';
   /** What it answers follows from rows that change seldom: it may be given again until one does. */
   remembered?: true;
   run(call: Call): Promise<unknown>;

@@ -9,13 +9,17 @@ import Fastify, {
   type HTTPMethods,
   type RouteHandlerMethod,
 } from 'fastify';
+import { findDataVersion } from '../db/data-version.ts';
 import { errorChain, Fault } from '../lib/errors.ts';
 import { identify, type RuledCaller } from './auth.ts';
 import { tagForBrowser } from './cors.ts';
 import { createOperation } from './create-load-balancer.ts';
 import { faultAnswer } from './faults.ts';
 import { healthCheck, healthDocument } from './health-check.ts';
+import { openApiDocument } from './openapi/document.ts';
 import { childOperations } from './operations.ts';
+import type { Rules } from './policy/policy.ts';
+import { RememberedAnswers } from './remembered-answers.ts';
 import type { ApiDeps, Operation } from './resource.ts';
 import { amphoraOperations } from './resources/amphorae.ts';
 import { healthMonitors } from './resources/health-monitors.ts';
@@ -82,6 +86,8 @@ interface Admitted {
   caller: RuledCaller;
   /** undefined for a version document. */
   match: Match | undefined;
+  /** Remembers the answer, where that may be done. */
+  keep: ((answer: Buffer) => void) | undefined;
 }
 
 /**
@@ -89,8 +95,10 @@ interface Admitted {
  * every path there that nobody else has taken.
  */
 export const apiPlugin: FastifyPluginAsync<{ deps: ApiDeps }> = async (app, { deps }) => {
-  const router = new Router(apiOperations(deps));
+  const operations = apiOperations(deps);
+  const router = new Router(operations);
   const admitted = new WeakMap<FastifyRequest, Admitted>();
+  const answers = new RememberedAnswers(() => findDataVersion(deps.db));
 
   // 1. Every answer has an id by which the log is searched.
   app.addHook('onRequest', async (request, reply) => {
@@ -100,31 +108,38 @@ export const apiPlugin: FastifyPluginAsync<{ deps: ApiDeps }> = async (app, { de
     if (request.method === 'OPTIONS') return reply.code(200).send();
   });
   // 2. Before its body is looked at: what the client can read, who it is, what it asks for.
-  app.addHook('onRequest', async request => {
+  app.addHook('onRequest', async (request, reply) => {
     if (isOpen(request)) return;
     checkRequest(request);
     const caller = await identify(deps, request);
-    if (!request.is404) admitted.set(request, { caller, match: findOperation(router, request) });
+    if (request.is404) return;
+    const match = findOperation(router, request);
+    const key = match?.operation.remembered && keyOf(caller, baseUrl(deps, request) + request.url);
+    const answer = key && answers.find(key);
+    if (answer) return sendJson(reply, answer);
+    admitted.set(request, { caller, match, keep: key ? answers.prepare(key) : undefined });
   });
   // 3. The body: JSON under any of its names; a form is read and ignored, as Octavia does.
   readBodies(app);
   // 4. The operation: its query, its resource's rules, one transaction, the nudge, the answer.
   const run: RouteHandlerMethod = async (request, reply) => {
-    const { caller, match } = admitted.get(request)!;
+    const { caller, match, keep } = admitted.get(request)!;
     if (!match) return reply.type('application/json').send('"v2"');
     const { operation, params } = match;
     const url = baseUrl(deps, request) + pathOf(request);
     const query = queryOf(request, operation);
     const body = await operation.run({ params, query, body: request.body, caller, url });
-    void reply.code(operation.status);
-    return reply.send(body);
+    if (!keep) return reply.code(operation.status).send(body);
+    const answer = Buffer.from(JSON.stringify(body));
+    keep(answer);
+    return sendJson(reply, answer);
   };
   const bodyLimit = deps.settings.max_request_body_size;
   for (const version of ['/v2', '/v2.0']) {
     for (const url of [version, `${version}/*`])
       app.route({ method: METHODS, url, handler: run, bodyLimit, exposeHeadRoute: false });
   }
-  addOpenDocuments(app, deps);
+  addOpenDocuments(app, deps, operations);
   // 5. Whatever went wrong on the way, once, here.
   app.setNotFoundHandler(async () => {
     throw new Fault('not-found', 'The resource could not be found.');
@@ -147,7 +162,7 @@ function findOperation(router: Router, request: FastifyRequest): Match | undefin
 }
 
 /** What needs no token: what a client reads to find its way, and a balancer to find us. */
-function addOpenDocuments(app: FastifyInstance, deps: ApiDeps): void {
+function addOpenDocuments(app: FastifyInstance, deps: ApiDeps, operations: readonly Operation[]): void {
   const add = (url: string, methods: HTTPMethods[], handler: RouteHandlerMethod) => {
     const route = { url, config: { open: true }, exposeHeadRoute: false };
     app.route({ ...route, method: methods, handler });
@@ -161,6 +176,9 @@ function addOpenDocuments(app: FastifyInstance, deps: ApiDeps): void {
     });
   };
   add('/', ['GET', 'POST'], async request => versionsDocument(baseUrl(deps, request) + app.prefix));
+  add('/openapi.json', ['GET'], async request =>
+    openApiDocument(operations, baseUrl(deps, request) + app.prefix),
+  );
   if (deps.settings.healthcheck_enabled) {
     const look = healthCheck(deps, deps.settings.healthcheck_refresh_interval * 1000);
     add('/healthcheck', ['GET', 'HEAD'], async (request, reply) => {
@@ -173,6 +191,27 @@ function addOpenDocuments(app: FastifyInstance, deps: ApiDeps): void {
     });
   }
 }
+
+const serials = new WeakMap<Rules, number>();
+let lastSerial = 0;
+
+/** Rules that were read again are others, whatever they say. */
+function serialOf(rules: Rules): number {
+  let serial = serials.get(rules);
+  if (serial === undefined) {
+    serial = ++lastSerial;
+    serials.set(rules, serial);
+  }
+  return serial;
+}
+
+/** All that an answer depends on besides rows: who asks, under which rules, and for what, under which name of ours. */
+function keyOf({ rules, ...caller }: RuledCaller, url: string): string {
+  return `${serialOf(rules)} ${url} ${JSON.stringify(caller)}`;
+}
+
+const sendJson = (reply: FastifyReply, answer: Buffer): FastifyReply =>
+  reply.type('application/json; charset=utf-8').send(answer);
 
 /** Whether the path may be read without a token. */
 const isOpen = (request: FastifyRequest): boolean =>

@@ -145,7 +145,7 @@ describe.skipIf(trafficObstacle)(titled('while requests run'), () => {
       await active();
       await servesNoMore(loads, 'b');
     });
-    const listed = await system.api.client.list(`lbaas/pools/${pool.id}/members`, 'members');
+    const listed = await system.api.client.list(`lbaas/pools/${pool.id}/members`);
     expect(listed.map(member => member.name)).toEqual(['a']);
   });
 

@@ -159,6 +159,8 @@ const STATISTICS: TProperties = {
 };
 const STATUS_NODE: TProperties = { id, name: text, ...STATUSES };
 
+const offers = Type.Array(exactly({ name: text, description: text }));
+
 /** Whole answers that are no single object of a kind and no list of them, by their key. */
 export const DOCUMENTS = {
   created_loadbalancer: exactly({
@@ -183,7 +185,9 @@ export const DOCUMENTS = {
       ),
     }),
   }),
-  providers: Type.Array(exactly({ name: text, description: text })),
+  providers: offers,
+  flavor_capabilities: offers,
+  availability_zone_capabilities: offers,
 } satisfies Record<string, TSchema>;
 
 /** The page before and the page after. */

@@ -36,13 +36,15 @@ const amphorae: RecordResource<'amphora'> = {
 const ITEM = `${amphorae.path}/:id`;
 
 export function amphoraOperations(deps: ApiDeps): Operation[] {
-  const put = { method: 'PUT', status: 202, query: [] } as const;
+  const common = { query: [], of: amphorae };
+  const put = { ...common, method: 'PUT', status: 202 } as const;
+  const stats = { ...common, method: 'GET', status: 200, answers: 'amphora_stats' } as const;
   return [
     ...readOperations(deps, amphorae),
-    { method: 'GET', path: `${ITEM}/stats`, status: 200, query: [], run: call => showStatistics(deps, call) },
+    { ...stats, path: `${ITEM}/stats`, run: call => showStatistics(deps, call) },
     { ...put, path: `${ITEM}/failover`, run: call => failOver(deps, call) },
     { ...put, path: `${ITEM}/config`, run: call => configure(deps, call) },
-    { method: 'DELETE', path: ITEM, status: 204, query: [], run: call => remove(deps, call) },
+    { ...common, method: 'DELETE', path: ITEM, status: 204, run: call => remove(deps, call) },
   ];
 }
 

@@ -170,6 +170,8 @@ export function listenerOperations(deps: ApiDeps): Operation[] {
       path: '/listeners/:id/stats',
       status: 200,
       query: [],
+      of: listeners,
+      answers: 'stats',
       run: async call => {
         const { id } = await getRecord(deps, listeners, call, 'get_stats');
         return { stats: await sumStatistics(deps.db, { listener_id: id }) };

@@ -28,8 +28,8 @@ import {
   type ApiDeps,
   asIds,
   type Call,
-  type Described,
   commonView,
+  type Described,
   type Env,
   getLoadBalancer,
   type Operation,
@@ -107,7 +107,14 @@ export function loadBalancerOperations(deps: ApiDeps): Operation[] {
     { ...tree, path: `${ITEM}/status` },
     { ...tree, path: `${ITEM}/statuses` },
     { ...stats, path: `${ITEM}/stats`, run: call => showStatistics(deps, call) },
-    { method: 'PUT', path: `${ITEM}/failover`, status: 202, query: [], of, run: call => failOver(deps, call) },
+    {
+      method: 'PUT',
+      path: `${ITEM}/failover`,
+      status: 202,
+      query: [],
+      of,
+      run: call => failOver(deps, call),
+    },
   ];
 }
 

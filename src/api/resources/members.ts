@@ -103,6 +103,7 @@ export function memberOperations(deps: ApiDeps): Operation[] {
       path: members.path,
       status: 202,
       query: ['additive_only'],
+      of: members,
       run: call => replaceMembers(deps, call),
     },
   ];

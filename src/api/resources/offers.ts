@@ -6,7 +6,7 @@ import { boolean, text, uuid } from '../fields.ts';
 import { columns } from '../list-query.ts';
 import { getEntry, inspectOfferData, OFFERS } from '../offers.ts';
 import { recordOperations, type WritableResource } from '../records.ts';
-import type { ApiDeps, Operation } from '../resource.ts';
+import type { ApiDeps, Described, Operation } from '../resource.ts';
 
 const REQUIRED = { post: 'required', nullOnPut: 'refuse' } as const;
 const NAME: Fields[string] = { ...REQUIRED, kind: text(255), doc: 'Human-readable name.' };
@@ -90,7 +90,7 @@ type Profile = RecordOf<'flavor_profile'> & RecordOf<'availability_zone_profile'
 /** The two kinds of profiles are alike but for their names. */
 function profiles(
   of: keyof typeof OFFERS,
-  { root, plural }: { root: string; plural: string },
+  { root, plural }: Pick<Described, 'root' | 'plural'>,
 ): WritableResource<'flavor_profile'> {
   const { data } = OFFERS[of];
   return {

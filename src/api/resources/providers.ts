@@ -34,10 +34,11 @@ export function providerOperations(deps: ApiDeps): Operation[] {
       };
     };
     const path = `/providers/:name/${key}`;
-    return { method: 'GET', path, status: 200, query: ['name', 'description', 'fields'], run };
+    const query = ['name', 'description', 'fields'];
+    return { method: 'GET', path, status: 200, query, answers: key, run };
   };
   return [
-    { method: 'GET', path: '/providers', status: 200, query: 'any', run: list },
+    { method: 'GET', path: '/providers', status: 200, query: 'any', answers: 'providers', run: list },
     capabilities('flavor'),
     capabilities('availability_zone'),
   ];

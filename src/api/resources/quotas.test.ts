@@ -169,7 +169,7 @@ async function givenSharedDatabase(): Promise<{ url: string; drop(): void | Prom
 async function givenProcesses(settings: object) {
   const { url, drop } = await givenSharedDatabase();
   await (await openDatabase(url)).destroy();
-  const script = fileURLToPath(new URL('../testdata/api-process.ts', import.meta.url));
+  const script = fileURLToPath(new URL('../api-process.fixture.ts', import.meta.url));
   const args = [script, url, JSON.stringify(settings)];
   const processes = [1, 2, 3].map(() =>
     spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] }),

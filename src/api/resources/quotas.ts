@@ -51,14 +51,16 @@ const ITEM = '/quotas/:id';
 
 export function quotaOperations(deps: ApiDeps): Operation[] {
   const list = readOperations(deps, quotas).filter(operation => operation.path === quotas.path);
-  const get = { method: 'GET', status: 200, query: [] } as const;
+  const of = { ...quotas, fields: FIELDS };
+  const get = { method: 'GET', status: 200, query: [], of } as const;
+  const change = { path: ITEM, status: 202, query: [], of } as const;
   return [
     ...list,
     { ...get, path: '/quotas/defaults', run: async call => showDefaults(deps, call) },
     { ...get, path: `${ITEM}/default`, run: async call => showDefaults(deps, call) },
     { ...get, path: ITEM, run: call => show(deps, call) },
-    { method: 'PUT', path: ITEM, status: 202, query: [], run: call => update(deps, call) },
-    { method: 'DELETE', path: ITEM, status: 202, query: [], run: call => reset(deps, call) },
+    { ...change, method: 'PUT', answers: 'object', run: call => update(deps, call) },
+    { ...change, method: 'DELETE', run: call => reset(deps, call) },
   ];
 }
 

@@ -1,6 +1,6 @@
 /** One of several API processes over one database file: prints its URL, and serves until its standard input ends. */
-import { openDatabase } from '../../db/open.ts';
-import { givenApi } from '../testing.ts';
+import { openDatabase } from '../db/open.ts';
+import { givenApi } from './testing.ts';
 
 const [url, settings] = process.argv.slice(2);
 const database = await openDatabase(url!);
