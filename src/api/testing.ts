@@ -160,7 +160,7 @@ export async function givenApi(
     const isText = typeof body === 'string';
     const response = await app.inject({
       method: method as 'GET',
-      url: /^\/(v2|healthcheck|$)/.test(path) ? path : `/v2.0/lbaas${path}`,
+      url: /^\/(v2|healthcheck|openapi|$)/.test(path) ? path : `/v2.0/lbaas${path}`,
       headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
       ...(body === undefined ? {} : { payload: isText ? body : JSON.stringify(body) }),
     });

@@ -94,5 +94,6 @@ function reportSkips(suite: Suite, skipped: readonly Told[]): number {
 }
 
 let right = true;
-for (const suite of SUITES.filter(({ name }) => name.includes(only))) right = (await runSuite(suite)) && right;
+for (const suite of SUITES.filter(({ name }) => name.includes(only)))
+  right = (await runSuite(suite)) && right;
 process.exitCode = right ? 0 : 1;

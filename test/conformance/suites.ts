@@ -60,6 +60,16 @@ const dict = (entries: Iterable<readonly [string, string]>): string =>
 const described = (capabilities: readonly { name: string; description: string }[]) =>
   dict(capabilities.slice(0, 1).map(({ name, description }) => [name, description.replaceAll(',', '')]));
 
+/** What Octavia ships for operators who want its own roles alone. Source: contract rbac.md 5. */
+const ADVANCED_POLICY = {
+  context_is_admin: 'role:admin or role:load-balancer_admin',
+  'load-balancer:observer_and_owner': 'role:load-balancer_observer and rule:load-balancer:owner',
+  'load-balancer:global_observer': 'role:load-balancer_global_observer',
+  'load-balancer:member_and_owner': 'role:load-balancer_member and rule:load-balancer:owner',
+  'load-balancer:quota-admin': 'role:load-balancer_quota_admin',
+  'load-balancer:admin': 'is_admin:True or role:load-balancer_admin or role:admin',
+};
+
 const tempest = (roles: 'keystone_default_roles' | 'advanced'): Suite => ({
   name: `octavia-tempest-plugin API tests (${roles})`,
   folder: 'octavia_tempest_plugin/tests/api',
@@ -67,14 +77,14 @@ const tempest = (roles: 'keystone_default_roles' | 'advanced'): Suite => ({
   settings(directory) {
     const file = join(directory, 'policy.yaml');
     const isNew = roles === 'keystone_default_roles';
-    if (isNew) writeFileSync(file, stringify(DEFAULT_ROLES_POLICY));
+    writeFileSync(file, stringify(isNew ? DEFAULT_ROLES_POLICY : ADVANCED_POLICY));
     return [
       '[api_settings]',
       `enabled_provider_drivers = ${dict(Object.entries(PROVIDERS))}`,
       '[oslo_policy]',
-      `enforce_new_defaults = ${isNew}`,
+      'enforce_new_defaults = true',
       'enforce_scope = false',
-      ...(isNew ? [`policy_file = ${file}`] : []),
+      `policy_file = ${file}`,
     ].join('\n');
   },
   configure({ directory, environment }) {
@@ -106,6 +116,7 @@ const tempest = (roles: 'keystone_default_roles' | 'advanced'): Suite => ({
         enabled_provider_drivers: dict(Object.entries(PROVIDERS)),
         expected_flavor_capability: described(flavorCapabilities(['SINGLE', 'ACTIVE_STANDBY'])),
         expected_availability_zone_capability: described(AVAILABILITY_ZONE_CAPABILITIES),
+        availability_zone: 'nova',
         ...{ build_interval: 0.1, check_interval: 0.1, lb_build_interval: 0.1 },
         ...{ build_timeout: 20, check_timeout: 20, lb_build_timeout: 20 },
       },
