@@ -108,7 +108,7 @@ async function placeInNetwork(request: VipRequest, networkId: string, env: Env):
 async function chooseSubnet(request: VipRequest, { id }: CloudNetwork, env: Env): Promise<Subnet> {
   const { network } = env;
   if (request.vip_subnet_id) {
-    const subnet = await getSubnet(request.vip_subnet_id, 'vip_subnet_id', network);
+    const subnet = await getSubnet(request.vip_subnet_id, 'vip_subnet_id', network, id);
     if (subnet.network_id !== id) refuse('vip_subnet_id', subnet.id, `It does not belong to network ${id}.`);
     return subnet;
   }
@@ -157,8 +157,8 @@ async function findAdditional(
   return found;
 }
 
-async function getSubnet(id: string, at: string, network: Network): Promise<Subnet> {
-  const subnet = await network.findSubnet(id);
+async function getSubnet(id: string, at: string, network: Network, networkId?: string): Promise<Subnet> {
+  const subnet = await network.findSubnet(id, networkId);
   if (!subnet) refuse(at, id, 'There is no such subnet.');
   return subnet;
 }

@@ -1,4 +1,4 @@
-"""Runs installed Python test cases as they are: a folder, its import root and a number of name patterns in; JSON lines out."""
+"""Runs installed Python test cases as they are: a folder, its import root, which part, and two patterns in; JSON lines out."""
 
 import json
 import os
@@ -38,8 +38,12 @@ def cases(suite):
 
 
 folder, root, part, parts = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-wanted = re.compile(sys.argv[5] if len(sys.argv) > 5 else "")
-found = [case for case in cases(unittest.TestLoader().discover(folder, top_level_dir=root)) if wanted.search(case.id())]
+wanted, left_out = re.compile(sys.argv[5]), re.compile(sys.argv[6])
+found = [
+    case
+    for case in cases(unittest.TestLoader().discover(folder, top_level_dir=root))
+    if wanted.search(case.id()) and not left_out.search(case.id())
+]
 # Whole classes go to one process: what a class sets up is set up once.
 classes = sorted({unittest.util.strclass(case.__class__) for case in found})
 mine = {name for i, name in enumerate(classes) if i % parts == part}

@@ -150,6 +150,8 @@ export function createMember(draft: Draft, pool: Pool, body: Body, env: Env): Me
   }
   if (
     isLvsProtocol(pool.protocol) &&
+    // Octavia looks at it only where traffic comes from: a pool that no listener uses takes any member.
+    draft.graph.listeners.some(listener => listener.default_pool_id === pool.id) &&
     draft.vipVersions.size > 0 &&
     !draft.vipVersions.has(versionOf(address))
   ) {

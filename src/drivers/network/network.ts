@@ -62,7 +62,8 @@ export const DEVICE_OWNER = 'Octavia';
 /** Every method may be called again after a crash and converges. */
 export interface Network {
   findNetwork(id: string): Promise<CloudNetwork | undefined>;
-  findSubnet(id: string): Promise<Subnet | undefined>;
+  /** `networkId` is where its user says it is, for the network in memory, which believes him. */
+  findSubnet(id: string, networkId?: string): Promise<Subnet | undefined>;
   findPort(id: string): Promise<Port | undefined>;
   /** Absent where the network knows no such thing; then the API refuses to name one. */
   findQosPolicy?(id: string): Promise<{ id: string } | undefined>;

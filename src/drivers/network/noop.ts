@@ -27,6 +27,9 @@ export class NoopNetwork extends RowNetwork<NoopCloud> implements Network, Netwo
 
   async apply(): Promise<void> {}
 
+  /** Where the first who named a fabricated subnet said it is. */
+  readonly #places = new Map<string, string>();
+
   async listReservedCidrs(): Promise<string[]> {
     return [];
   }
@@ -35,7 +38,8 @@ export class NoopNetwork extends RowNetwork<NoopCloud> implements Network, Netwo
     return structuredClone(this.#network(id));
   }
 
-  override async findSubnet(id: string): Promise<SubnetRecord | undefined> {
+  override async findSubnet(id: string, networkId?: string): Promise<SubnetRecord | undefined> {
+    if (networkId !== undefined && !this.#places.has(id)) this.#places.set(id, networkId);
     return structuredClone(this.#subnet(id));
   }
 
@@ -82,7 +86,9 @@ export class NoopNetwork extends RowNetwork<NoopCloud> implements Network, Netwo
   }
 
   #subnet(id: string): SubnetRecord | undefined {
-    return this.store.subnets.get(id) ?? (isUuid(id) ? fabricatedSubnet(id) : undefined);
+    const registered = this.store.subnets.get(id);
+    if (registered || !isUuid(id)) return registered;
+    return fabricatedSubnet(id, this.#places.get(id) ?? companion(id));
   }
 
   #subnetsOf(networkId: string): SubnetRecord[] {
@@ -108,8 +114,9 @@ export class NoopNetwork extends RowNetwork<NoopCloud> implements Network, Netwo
     );
     if (wanted.ip_address) {
       const ip_address = canonicalAddress(wanted.ip_address);
-      // A fabricated subnet has no range that its user could know, so any address is right there.
-      if (this.store.subnets.has(subnet.id) && !containsAddress(subnet.cidr, ip_address)) {
+      // A fabricated subnet has no range that its user could know, so any address is right there, and free.
+      if (!this.store.subnets.has(subnet.id)) return { subnet_id: subnet.id, ip_address };
+      if (!containsAddress(subnet.cidr, ip_address)) {
         throw new Fault('invalid', `IP address ${ip_address} is not a valid IP for subnet ${subnet.id}`);
       }
       if (taken.has(ip_address)) {
@@ -145,14 +152,14 @@ function fabricatedNetwork(id: string): CloudNetwork {
   return { id, name: '', project_id: null, mtu: 1500, subnets: [companion(id)] };
 }
 
-function fabricatedSubnet(id: string): SubnetRecord {
+function fabricatedSubnet(id: string, network_id: string): SubnetRecord {
   const digest = createHash('sha256').update(id).digest();
   const start = `10.${digest[0]! % 255}.0`;
   return {
     id,
     name: '',
     project_id: null,
-    network_id: companion(id),
+    network_id,
     ip_version: 4,
     cidr: `${start}.0/16`,
     gateway_ip: `${start}.1`,
