@@ -24,7 +24,7 @@ async function expectRefusal(args: string[], words: string | RegExp, environment
   const { code, stderr, stdout } = await runOttavia(args, { env: { ...process.env, ...environment } });
   expect(stderr).toMatch(words);
   expect(stderr).not.toMatch(/^\s+at /m);
-  expect(stderr.trim().split('\n')).toHaveLength(1);
+  expect(stderr.trim().split('\n'), stderr).toHaveLength(1);
   expect(stdout).toBe('');
   expect(code).toBe(1);
 }
@@ -48,7 +48,7 @@ test('starts from nothing, serves, keeps everything over SIGTERM and SIGKILL, an
 
   program = new OttaviaProcess(noop(dataDir));
   url = await program.ready();
-  const listed = await runOttavia(['lb', 'list', '-o', 'value', '-c', 'name'], { env: environment });
+  const listed = await runOttavia(['lb', 'list', '-f', 'value', '-c', 'name'], { env: environment });
   expect(listed).toMatchObject({ code: 0, stdout: 'kept\n' });
   expect(readFileSync(join(dataDir, 'clouds.yaml'), 'utf8').replace(url, '')).toBe(clouds);
   expect(readFileSync(join(dataDir, 'system-id'), 'utf8')).toBe(systemId);
@@ -165,7 +165,7 @@ test('configuration files that are absent, unreadable or wrong are named', async
   await expectRefusal(noop(dataDir), 'Cannot use provider f5 of enabled_provider_drivers', {
     OS_API_SETTINGS__ENABLED_PROVIDER_DRIVERS: 'amphora: The driver., f5: Another',
   });
-  await expectRefusal(noop(dataDir), 'Cannot make pairs of amphorae yet', {
+  await expectRefusal(['standalone', '--data-dir', dataDir], 'Cannot make pairs of amphorae yet', {
     OS_CONTROLLER_WORKER__LOADBALANCER_TOPOLOGY: 'ACTIVE_STANDBY',
   });
   await expectRefusal(noop(dataDir), 'Cannot use AES128-SHA of default_pool_ciphers', {
@@ -174,6 +174,7 @@ test('configuration files that are absent, unreadable or wrong are named', async
   });
   await expectRefusal(noop(dataDir), 'Cannot use TLSv1.2 of default_listener_tls_versions', {
     OS_API_SETTINGS__MINIMUM_TLS_VERSION: 'TLSv1.3',
+    OS_API_SETTINGS__DEFAULT_POOL_TLS_VERSIONS: 'TLSv1.3',
   });
   await expectRefusal(noop(dataDir), 'Cannot use minimum_tls_version 1.2: there are SSLv3', {
     OS_API_SETTINGS__MINIMUM_TLS_VERSION: '1.2',

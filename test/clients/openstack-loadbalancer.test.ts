@@ -127,7 +127,7 @@ if (obstacle) {
           description: '',
           connection_limit: -1,
           timeout_client_data: 50_000,
-          insert_headers: '',
+          insert_headers: null,
           tags: '',
         },
       });
