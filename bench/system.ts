@@ -39,8 +39,12 @@ export interface BenchSystem extends AsyncDisposable {
   cpuMs(): number;
 }
 
-/** Disposing it stops the system, removes all it made and throws when something of it is left. */
-export async function startSystem(context: Context, drivers?: 'noop'): Promise<BenchSystem> {
+/** `settings` are variables such as `OS_API_SETTINGS__BIND_PORT`. Disposing it stops the system, removes all it made and throws when something of it is left. */
+export async function startSystem(
+  context: Context,
+  drivers?: 'noop',
+  settings: NodeJS.ProcessEnv = {},
+): Promise<BenchSystem> {
   const directory = mkdtempSync(join(tmpdir(), 'ottavia-bench-'));
   await using made = new AsyncDisposableStack();
   made.defer(() => rmSync(directory, { recursive: true, force: true }));
@@ -54,7 +58,7 @@ export async function startSystem(context: Context, drivers?: 'noop'): Promise<B
       ...(drivers ? ['--drivers', drivers] : []),
     ],
     // A group of its own: Ctrl-C reaches us alone, and we stop it in order.
-    { stdio: ['ignore', 'pipe', 'pipe'], detached: true },
+    { stdio: ['ignore', 'pipe', 'pipe'], detached: true, env: { ...process.env, ...settings } },
   );
   made.defer(async () => {
     await stop(child);

@@ -11,6 +11,13 @@ export interface Ended {
   stderr: string;
 }
 
+const running = new Set<ChildProcess>();
+
+/** For the end of a test file: what a test that failed left running. */
+export function endOttaviaProcesses(): void {
+  for (const child of running) child.kill('SIGKILL');
+}
+
 export class OttaviaProcess {
   readonly child: ChildProcess;
   stdout = '';
@@ -28,6 +35,8 @@ export class OttaviaProcess {
     this.child.stderr!.on('data', chunk => {
       this.stderr += chunk;
     });
+    running.add(this.child);
+    this.child.once('exit', () => running.delete(this.child));
     this.ended = new Promise((resolve, reject) => {
       this.child.on('error', reject);
       this.child.on('close', code => resolve({ code, stdout: this.stdout, stderr: this.stderr }));

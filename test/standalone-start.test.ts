@@ -4,13 +4,16 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { OttaviaProcess, runOttavia } from './ottavia-process.ts';
+import { endOttaviaProcesses, OttaviaProcess, runOttavia } from './ottavia-process.ts';
 
 let parent: string;
 beforeAll(() => {
   parent = mkdtempSync(join(tmpdir(), 'ottavia-start-'));
 });
-afterAll(() => rmSync(parent, { recursive: true }));
+afterAll(() => {
+  endOttaviaProcesses();
+  rmSync(parent, { recursive: true });
+});
 
 let count = 0;
 const freshDirectory = () => join(parent, `data-${count++}`);

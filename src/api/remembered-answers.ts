@@ -1,6 +1,6 @@
 /** Answers that are given again as they were, byte for byte, until anything is written that they could show. */
 
-/** Together they hold at most this much; the one that was not asked for the longest goes first. */
+/** Together they hold at most this much; the oldest goes first. */
 const LIMIT_BYTES = 32 * 1024 * 1024;
 
 /** What a client is told, ready to be sent. */
@@ -23,12 +23,7 @@ export class RememberedAnswers {
   /** `key` holds all that the answer depends on besides the data: who asks, and for what. */
   find(key: string): Answer | undefined {
     this.#forgetOld();
-    const answer = this.#answers.get(key);
-    if (answer) {
-      this.#answers.delete(key);
-      this.#answers.set(key, answer);
-    }
-    return answer;
+    return this.#answers.get(key);
   }
 
   /** To be called before the rows are read: the function it returns keeps the answer, if nothing was written meanwhile. */

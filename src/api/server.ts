@@ -74,7 +74,7 @@ export function serverOptions(deps: EdgeDeps): FastifyServerOptions {
     bodyLimit: deps.settings.max_request_body_size,
     // Thrown before any hook runs, such as by a path that cannot be decoded.
     frameworkErrors: (error, request, reply) => {
-      void tagReply(reply);
+      tagReply(reply);
       tagForBrowser(deps.settings.cors, request, reply);
       void answerFault(deps, error, request, reply);
     },
@@ -101,11 +101,12 @@ export const apiPlugin: FastifyPluginAsync<{ deps: ApiDeps }> = async (app, { de
   const answers = new RememberedAnswers(() => findDataVersion(deps.db));
 
   // 1. Every answer has an id by which the log is searched.
-  app.addHook('onRequest', async (request, reply) => {
-    await tagReply(reply);
+  app.addHook('onRequest', (request, reply, done) => {
+    tagReply(reply);
     tagForBrowser(deps.settings.cors, request, reply);
     // A browser asks so before it sends a token. Source: contract api.md 1.3.
-    if (request.method === 'OPTIONS') return reply.code(200).send();
+    if (request.method === 'OPTIONS') void reply.code(200).send();
+    else done();
   });
   // 2. Before its body is looked at: what the client can read, who it is, what it asks for.
   app.addHook('onRequest', async (request, reply) => {
@@ -113,11 +114,12 @@ export const apiPlugin: FastifyPluginAsync<{ deps: ApiDeps }> = async (app, { de
     checkRequest(request);
     const caller = await identify(deps, request);
     if (request.is404) return;
-    const match = findOperation(router, request);
-    const key = match?.operation.remembered && keyOf(caller, baseUrl(deps, request) + request.url);
-    const answer = key && answers.find(key);
+    const key = request.method === 'GET' ? keyOf(caller, baseUrl(deps, request) + request.url) : '';
+    const answer = answers.find(key);
     if (answer) return sendJson(reply, answer);
-    admitted.set(request, { caller, match, keep: key ? answers.prepare(key) : undefined });
+    const match = findOperation(router, request);
+    const keep = match?.operation.remembered && answers.prepare(key);
+    admitted.set(request, { caller, match, keep });
   });
   // 3. The body: JSON under any of its names; a form is read and ignored, as Octavia does.
   readBodies(app);
@@ -227,7 +229,7 @@ export function readBodies(app: FastifyInstance): void {
 
 const REQUEST_ID = 'x-openstack-request-id';
 
-export async function tagReply(reply: FastifyReply): Promise<void> {
+export function tagReply(reply: FastifyReply): void {
   void reply.header(REQUEST_ID, `req-${randomUUID()}`);
 }
 

@@ -11,7 +11,7 @@ import { findSystemFact } from './system.ts';
 
 /** A file as the given migrations left it, filled by the statements. */
 async function givenOldDatabase(file: string, names: string[], statements: string[]): Promise<void> {
-  const { database } = openSqlite(file);
+  const { database } = openSqlite(file, false);
   const db = new Kysely<never>({ dialect: new SqliteDialect({ database }) });
   const known = Object.fromEntries(names.map(name => [name, migrations[name]!]));
   const { error } = await new Migrator({

@@ -9,16 +9,16 @@ import { openSqlite } from './sqlite.ts';
 /**
  * Opens a URL as SQLAlchemy writes them: `sqlite:///absolute/path`, `sqlite://` (in memory),
  * `mysql+pymysql://user:password@host/name`, `postgresql://user:password@host/name`.
- * Throws one sentence with the place when it cannot be used.
+ * A file that nobody else opens need not be `isShared`. Throws one sentence with the place when it cannot be used.
  */
-export async function openDatabase(url: string): Promise<Db> {
+export async function openDatabase(url: string, { isShared = true } = {}): Promise<Db> {
   const match = /^sqlite:\/\/(?:\/(.*))?$/.exec(url);
-  return match ? openFile(match[1] ? match[1] : ':memory:') : openServer(url);
+  return match ? openFile(match[1] ? match[1] : ':memory:', isShared) : openServer(url);
 }
 
-async function openFile(path: string): Promise<Db> {
+async function openFile(path: string, isShared: boolean): Promise<Db> {
   try {
-    const { database, version } = openSqlite(path);
+    const { database, version } = openSqlite(path, isShared);
     const db = new Kysely<never>({ dialect: new SqliteDialect({ database }) }) as unknown as Db;
     await migrate(db);
     version.attach(db);

@@ -4,13 +4,16 @@ import type { SqliteDatabase, SqliteStatement } from 'kysely';
 import { DataVersion } from './data-version.ts';
 
 /** Gives node:sqlite the face that kysely's dialect expects, with each statement prepared once. */
-export function openSqlite(path: string): { database: SqliteDatabase; version: DataVersion } {
+export function openSqlite(
+  path: string,
+  isShared: boolean,
+): { database: SqliteDatabase; version: DataVersion } {
   const sqlite = new DatabaseSync(path, { timeout: 5000 });
   // FULL: an answered write survives a power cut, not only the end of the process.
   sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON');
   const committedByOthers = sqlite.prepare('PRAGMA data_version');
   committedByOthers.setReturnArrays(true);
-  const version = new DataVersion(() => (committedByOthers.get() as unknown as [number])[0]);
+  const version = new DataVersion(() => (isShared ? (committedByOthers.get() as unknown as [number])[0] : 0));
   const prepared = new Map<string, SqliteStatement>();
   const database: SqliteDatabase = {
     close: () => sqlite.close(),

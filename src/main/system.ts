@@ -89,7 +89,9 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   const { settings, directory, systemId, log } = options;
   const policy = policyOf(settings, options.configDirectory ?? directory.path, log);
   await using started = new AsyncDisposableStack();
-  const db = await openDatabase(settings.database.connection.reveal() || directory.databaseUrl());
+  const elsewhere = settings.database.connection.reveal();
+  // The file in the data directory is nobody else's, as the lock there shows.
+  const db = await openDatabase(elsewhere || directory.databaseUrl(), { isShared: elsewhere !== '' });
   started.defer(() => db.destroy());
   await setSystemFact(db, SYSTEM_ID_FACT, systemId);
   // The lock on the data directory shows that whoever held one is gone.

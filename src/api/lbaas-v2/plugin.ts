@@ -29,7 +29,7 @@ export const lbaasV2Plugin: FastifyPluginAsync<{ deps: ApiDeps }> = async (app, 
   ]);
   const callers = new WeakMap<FastifyRequest, RuledCaller>();
   app.addHook('onRequest', async (request, reply) => {
-    await tagReply(reply);
+    tagReply(reply);
     callers.set(request, await identify(deps, request));
   });
   readBodies(app);
