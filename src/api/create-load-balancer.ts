@@ -14,6 +14,7 @@ import { checkQuota, Draft, notFound } from './draft.ts';
 import { isObject } from './fields.ts';
 import { chooseProvider, lockOffers } from './offers.ts';
 import type { ApiDeps, Call, Env, Operation } from './resource.ts';
+import { seenBy } from './seen-network.ts';
 import {
   checkSecurityGroups,
   inspectNetworkObjects,
@@ -62,7 +63,8 @@ async function createLoadBalancer(deps: ApiDeps, call: Call) {
   authorize(call.caller, 'loadbalancer:post', project_id);
   if (isObject(raw) && 'vip_sg_ids' in raw)
     authorize(call.caller, 'loadbalancer:post:vip_sg_ids', project_id);
-  const env = await chooseProvider(deps, body, isObject(raw) && 'provider' in raw);
+  const chosen = await chooseProvider(deps, body, isObject(raw) && 'provider' in raw);
+  const env = { ...chosen, network: seenBy(call.caller, chosen.network) };
   const vip = await planVip(body, env);
   await inspectNetworkObjects(parsed, env);
   // A port that the user brought keeps its policy, unless something else is said.

@@ -21,6 +21,7 @@ import {
   getProvider,
   type Operation,
 } from './resource.ts';
+import { seenBy } from './seen-network.ts';
 import { findLimits } from './settings.ts';
 
 /** The five operations of a resource. */
@@ -83,7 +84,7 @@ async function create<T extends ChildTable>(deps: ApiDeps, resource: ChildResour
   const body = parsePost(resource.fields, rootOf(call.body, resource.root), resource.root, deps.settings);
   const lb = await getLoadBalancer(deps.db, await resource.parentOf(deps.db, body, call.params));
   authorize(call.caller, `${policyNoun(resource)}:post`, lb.project_id);
-  const env = await envOf(deps, lb);
+  const env = await envOf(deps, lb, call);
   await resource.inspect?.(body, env, { ...call, secrets: deps.secrets });
   let id = '';
   const plan = (draft: Draft) => {
@@ -97,7 +98,7 @@ async function update<T extends ChildTable>(deps: ApiDeps, resource: ChildResour
   const body = parsePut(resource.fields, rootOf(call.body, resource.root), resource.root, deps.settings);
   const record = await getRecord(deps, resource, call, 'put');
   const lb = await getLoadBalancer(deps.db, record.loadbalancer_id);
-  const env = await envOf(deps, lb);
+  const env = await envOf(deps, lb, call);
   await resource.inspect?.(body, env, { ...call, secrets: deps.secrets, record });
   await changeOrRehearse(deps, lb.id, draft =>
     resource.update(draft, draft.getMutable(resource.table, record.id), body, env),
@@ -143,8 +144,10 @@ export async function changeOrRehearse(
   }
 }
 
-export async function envOf(deps: ApiDeps, lb: LoadBalancer): Promise<Env> {
-  return { ...getProvider(deps, lb), settings: deps.settings, offer: await loadOffer(deps.db, lb) };
+export async function envOf(deps: ApiDeps, lb: LoadBalancer, { caller }: Call): Promise<Env> {
+  const entry = getProvider(deps, lb);
+  const network = seenBy(caller, entry.network);
+  return { ...entry, network, settings: deps.settings, offer: await loadOffer(deps.db, lb) };
 }
 
 const policyNoun = <T extends ChildTable>({ noun, root }: ChildResource<T>): string => noun ?? root;

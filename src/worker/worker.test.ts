@@ -82,16 +82,14 @@ test('no more load balancers than the concurrency are worked on at once', async 
   const ids = [];
   for (let i = 0; i < 6; i++) ids.push(await givenLoadBalancer(db));
   await using system = await givenWorker(db, 2);
-  // Each waits until another one is at work beside it: three pairs.
-  let waiting: (() => void) | undefined;
+  // The first waits until another one is at work beside it.
+  let met: () => void = () => {};
+  const pair = new Promise<void>(resolve => {
+    met = resolve;
+  });
   system.provider.behave = async () => {
-    if (waiting) waiting();
-    else {
-      await new Promise<void>(resolve => {
-        waiting = resolve;
-      });
-      waiting = undefined;
-    }
+    if (system.provider.mostAtOnce >= 2) met();
+    await pair;
     return { done: true };
   };
   for (const id of ids) await becomes(db, id, 'ACTIVE');

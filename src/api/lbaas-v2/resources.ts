@@ -12,6 +12,7 @@ import { listeners } from '../resources/listeners.ts';
 import { LOAD_BALANCER_FILTERS } from '../resources/load-balancers.ts';
 import { members } from '../resources/members.ts';
 import { pools } from '../resources/pools.ts';
+import { seenBy } from '../seen-network.ts';
 import { OldFault } from './faults.ts';
 
 export type Attributes = Record<string, unknown>;
@@ -194,7 +195,7 @@ const memberResource: OldResource = {
     // Without a pool there is a better answer than one about subnets.
     if (!pool || subnetId === undefined) return;
     const { network } = getProvider(deps, await getLoadBalancer(deps.db, pool.loadbalancer_id));
-    if (!(await network.findSubnet(subnetId))) throw absent('subnet', subnetId);
+    if (!(await seenBy(call.caller, network).findSubnet(subnetId))) throw absent('subnet', subnetId);
   },
 };
 

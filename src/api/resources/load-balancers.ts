@@ -155,7 +155,7 @@ async function update(deps: ApiDeps, call: Call) {
   );
   const lb = await find(deps, call, 'put');
   if ('vip_sg_ids' in body) authorize(call.caller, 'loadbalancer:put:vip_sg_ids', lb.project_id);
-  await inspectNetworkObjects(body, await envOf(deps, lb));
+  await inspectNetworkObjects(body, await envOf(deps, lb, call));
   const plan = (draft: Draft) => {
     const limited = draft.staying('listener').find(listener => listener.allowed_cidrs !== null);
     if ((body.vip_sg_ids as string[] | undefined)?.length && limited)

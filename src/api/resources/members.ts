@@ -182,7 +182,7 @@ async function replaceMembers(deps: ApiDeps, call: Call): Promise<void> {
   const pool = await getPool(deps.db, call.params);
   for (const action of additive ? ['post', 'put'] : ['post', 'put', 'delete'])
     authorize(call.caller, `member:${action}`, pool.project_id);
-  const env = await envOf(deps, await getLoadBalancer(deps.db, pool.loadbalancer_id));
+  const env = await envOf(deps, await getLoadBalancer(deps.db, pool.loadbalancer_id), call);
   const subnets = new Set(wanted.map(({ body }) => body.subnet_id));
   for (const subnet_id of subnets) await checkSubnet({ subnet_id }, env);
   await changeAndNotify(deps, pool.loadbalancer_id, draft =>

@@ -67,7 +67,7 @@ export interface Network {
   findPort(id: string): Promise<Port | undefined>;
   /** Absent where the network knows no such thing; then the API refuses to name one. */
   findQosPolicy?(id: string): Promise<{ id: string } | undefined>;
-  findSecurityGroup?(id: string): Promise<{ id: string } | undefined>;
+  findSecurityGroup?(id: string): Promise<{ id: string; project_id?: string | null } | undefined>;
   listNetworks(): Promise<CloudNetwork[]>;
   listSubnets(): Promise<Subnet[]>;
   /** Of one network id: what was created, in that order. */

@@ -1,5 +1,5 @@
 /** A network that is its own cloud, as far as rows tell: what every question of the seam is answered from. */
-import type { NetworkRecord, PortRecord, SubnetRecord } from '../../model/cloud-network.ts';
+import type { NetworkRecord, PortRecord, SecurityGroupRecord, SubnetRecord } from '../../model/cloud-network.ts';
 import { countFreeAddresses } from './allocation.ts';
 import type { CloudNetwork } from './network.ts';
 import type { NetworkStore } from './store.ts';
@@ -37,7 +37,7 @@ export class RowNetwork<Store extends NetworkStore = NetworkStore> {
     return subnet ? countFreeAddresses(subnet, await this.store.listTakenAddresses(subnetId)) : 0;
   }
 
-  async findSecurityGroup(id: string): Promise<{ id: string } | undefined> {
+  async findSecurityGroup(id: string): Promise<SecurityGroupRecord | undefined> {
     return (await this.store.list('security_group')).find(group => group.id === id);
   }
 
