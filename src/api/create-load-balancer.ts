@@ -14,7 +14,6 @@ import { checkQuota, Draft, notFound } from './draft.ts';
 import { isObject } from './fields.ts';
 import { chooseProvider, lockOffers } from './offers.ts';
 import type { ApiDeps, Call, Env, Operation } from './resource.ts';
-import { seenBy } from './seen-network.ts';
 import {
   checkSecurityGroups,
   inspectNetworkObjects,
@@ -23,6 +22,7 @@ import {
   loadBalancerView,
 } from './resources/load-balancers.ts';
 import { fullTree } from './resources/status-tree.ts';
+import { seenBy } from './seen-network.ts';
 import { findLimits } from './settings.ts';
 import { inspectTree, parseTree, planTree } from './tree.ts';
 import { planVip, type VipPlan, type VipRequest } from './vip.ts';
@@ -64,7 +64,7 @@ async function createLoadBalancer(deps: ApiDeps, call: Call) {
   if (isObject(raw) && 'vip_sg_ids' in raw)
     authorize(call.caller, 'loadbalancer:post:vip_sg_ids', project_id);
   const chosen = await chooseProvider(deps, body, isObject(raw) && 'provider' in raw);
-  const env = { ...chosen, network: seenBy(call.caller, chosen.network) };
+  const env = { ...chosen, network: seenBy(call.caller, chosen.network, deps.settings) };
   const vip = await planVip(body, env);
   await inspectNetworkObjects(parsed, env);
   // A port that the user brought keeps its policy, unless something else is said.

@@ -146,7 +146,7 @@ export async function changeOrRehearse(
 
 export async function envOf(deps: ApiDeps, lb: LoadBalancer, { caller }: Call): Promise<Env> {
   const entry = getProvider(deps, lb);
-  const network = seenBy(caller, entry.network);
+  const network = seenBy(caller, entry.network, deps.settings);
   return { ...entry, network, settings: deps.settings, offer: await loadOffer(deps.db, lb) };
 }
 

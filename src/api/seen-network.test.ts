@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Authenticate } from '../model/caller.ts';
 import { newNetwork, newPort } from '../model/cloud-network.ts';
-import { type GivenApi, givenActiveLoadBalancer, givenApi } from './testing.ts';
+import { type GivenApi, givenApi, SUBNET } from './testing.ts';
 
 const HIDDEN = '00000000-0000-4000-8000-0000000000a0';
 const HIDDEN_SUBNET = '00000000-0000-4000-8000-0000000000a1';
@@ -51,12 +51,20 @@ test.each([
   expect(await post('owner', '/loadbalancers', body)).toMatchObject({ status: 201 });
 });
 
+test('an operator may let everybody name what he does not see', async () => {
+  Object.assign(api.deps.settings, { allow_invisible_resource_usage: true });
+  const body = { loadbalancer: { vip_subnet_id: HIDDEN_SUBNET } };
+  expect(await post('stranger', '/loadbalancers', body)).toMatchObject({ status: 201 });
+  Object.assign(api.deps.settings, { allow_invisible_resource_usage: false });
+});
+
 test("nobody uses another project's security group, and no member is on its subnet", async () => {
-  const lb = await givenActiveLoadBalancer(api, {}, { 'x-auth-token': 'stranger' });
   const headers = { 'x-auth-token': 'stranger' };
+  const created = await post('stranger', '/loadbalancers', { loadbalancer: { vip_subnet_id: SUBNET } });
+  const { id } = created.body.loadbalancer;
   const set = { loadbalancer: { vip_sg_ids: [GROUP] } };
-  expect(await api.request('PUT', `/loadbalancers/${lb.id}`, set, headers)).toMatchObject({ status: 400 });
-  const pool = { loadbalancer_id: lb.id, protocol: 'HTTP', lb_algorithm: 'ROUND_ROBIN' };
+  expect(await api.request('PUT', `/loadbalancers/${id}`, set, headers)).toMatchObject({ status: 400 });
+  const pool = { loadbalancer_id: id, protocol: 'HTTP', lb_algorithm: 'ROUND_ROBIN' };
   const made = await post('stranger', '/pools', { pool });
   const member = { address: '10.50.0.9', protocol_port: 80, subnet_id: HIDDEN_SUBNET };
   const path = `/pools/${made.body.pool.id}/members`;

@@ -1,10 +1,15 @@
 /** The network as a caller sees it: what belongs to other projects is not there. Source: contract api.md 5.3. */
 import type { CloudNetwork, Network } from '../drivers/network/network.ts';
 import type { Caller } from '../model/caller.ts';
+import type { ApiSettings } from './settings.ts';
 
 /** A network that does not tell whether it is shared hides nothing. */
-export function seenBy(caller: Caller, network: Network): Network {
-  if (caller.is_admin) return network;
+export function seenBy(
+  caller: Caller,
+  network: Network,
+  settings: Pick<ApiSettings, 'allow_invisible_resource_usage'>,
+): Network {
+  if (caller.is_admin || settings.allow_invisible_resource_usage) return network;
   const isOwn = (thing: { project_id?: string | null }) =>
     thing.project_id != null && thing.project_id === caller.project_id;
   const isSeen = (found: CloudNetwork | undefined) =>

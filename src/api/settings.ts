@@ -54,6 +54,7 @@ export interface ApiSettings {
   allow_vip_network_id: boolean;
   allow_vip_subnet_id: boolean;
   allow_vip_port_id: boolean;
+  allow_invisible_resource_usage: boolean;
   /** null: every network. */
   valid_vip_networks: readonly string[] | null;
   denylist_vip_networks: readonly string[];
@@ -123,6 +124,7 @@ export const DEFAULT_API_SETTINGS: Readonly<ApiSettings> = Object.freeze({
   allow_vip_network_id: true,
   allow_vip_subnet_id: true,
   allow_vip_port_id: true,
+  allow_invisible_resource_usage: false,
   valid_vip_networks: null,
   denylist_vip_networks: [],
   reserved_ips: ['169.254.169.254'],

@@ -28,6 +28,7 @@ export function apiSettingsOf(settings: Settings, wwwAuthenticateUri: string): A
     allow_vip_network_id: networking.allow_vip_network_id,
     allow_vip_subnet_id: networking.allow_vip_subnet_id,
     allow_vip_port_id: networking.allow_vip_port_id,
+    allow_invisible_resource_usage: networking.allow_invisible_resource_usage,
     valid_vip_networks: networking.valid_vip_networks.length > 0 ? networking.valid_vip_networks : null,
     denylist_vip_networks: networking.denylist_vip_networks,
     reserved_ips: networking.reserved_ips,

@@ -9,8 +9,7 @@ const KNOWN: Record<string, string> = {
     log_retry_interval log_queue_size logging_template_override forward_all_logs disable_local_log_storage amphora_id
     amphora_udp_driver`,
   compute: 'max_retries retry_interval retry_backoff retry_max',
-  networking: `max_retries retry_interval retry_backoff retry_max port_detach_timeout allow_invisible_resource_usage
-    lb_network_name`,
+  networking: `max_retries retry_interval retry_backoff retry_max port_detach_timeout lb_network_name`,
   oslo_messaging: 'topic event_stream_topic',
   haproxy_amphora: `haproxy_template connection_max_retries connection_retry_interval
     active_connection_max_retries active_connection_retry_interval active_connection_rety_interval

@@ -273,6 +273,10 @@ export const SETTINGS = {
     allow_vip_network_id: boolean(true, 'A VIP may be asked for by its network.'),
     allow_vip_subnet_id: boolean(true, 'A VIP may be asked for by its subnet.'),
     allow_vip_port_id: boolean(true, 'A VIP may be a port that the user brings.'),
+    allow_invisible_resource_usage: boolean(
+      false,
+      'Users may name networks, subnets and ports that they do not see.',
+    ),
     valid_vip_networks: list('Networks that VIPs may be in; empty: all.'),
     denylist_vip_networks: list('Networks that VIPs may not be in.'),
     reserved_ips: list('Addresses that no member may have.', { default: ['169.254.169.254'] }),

@@ -195,7 +195,8 @@ const memberResource: OldResource = {
     // Without a pool there is a better answer than one about subnets.
     if (!pool || subnetId === undefined) return;
     const { network } = getProvider(deps, await getLoadBalancer(deps.db, pool.loadbalancer_id));
-    if (!(await seenBy(call.caller, network).findSubnet(subnetId))) throw absent('subnet', subnetId);
+    if (!(await seenBy(call.caller, network, deps.settings).findSubnet(subnetId)))
+      throw absent('subnet', subnetId);
   },
 };
 

@@ -1,5 +1,10 @@
 /** A network that is its own cloud, as far as rows tell: what every question of the seam is answered from. */
-import type { NetworkRecord, PortRecord, SecurityGroupRecord, SubnetRecord } from '../../model/cloud-network.ts';
+import type {
+  NetworkRecord,
+  PortRecord,
+  SecurityGroupRecord,
+  SubnetRecord,
+} from '../../model/cloud-network.ts';
 import { countFreeAddresses } from './allocation.ts';
 import type { CloudNetwork } from './network.ts';
 import type { NetworkStore } from './store.ts';
