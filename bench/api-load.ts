@@ -1,5 +1,11 @@
 /** What the API carries: lists and single objects under load, and what writes cost, with 500 and with 5,000 load balancers. */
 import { request } from 'undici';
+import {
+  SERVER_KINDS,
+  type ServerKind,
+  serverObstacle,
+  startDatabaseServer,
+} from '../test/database-server.ts';
 import type { Api, Json } from './api.ts';
 import { type Bench, type Context, nowMs } from './bench-types.ts';
 import { Samples, type Table, toFigure } from './figures.ts';
@@ -11,6 +17,7 @@ const MANY = 5_000;
 const PAGE = 100;
 const MEMBERS = 200;
 const LISTS = '/v2/lbaas/loadbalancers';
+const SETTINGS = { OS_API_SETTINGS__ENABLED_PROVIDER_DRIVERS: 'amphora: Amphorae,noop: None' };
 
 export const apiLoad: Bench = {
   name: 'api',
@@ -18,9 +25,7 @@ export const apiLoad: Bench = {
   needsRoot: false,
   defaultRuns: 5,
   async run(context) {
-    await using system = await startSystem(context, 'noop', {
-      OS_API_SETTINGS__ENABLED_PROVIDER_DRIVERS: 'amphora: Amphorae,noop: None',
-    });
+    await using system = await startSystem(context, 'noop', SETTINGS);
     const tables: Table[] = [];
     const subnetId = await makeSubnet(system.api);
     const [first] = await fill(system, context, subnetId, 0, FEW);
@@ -40,10 +45,34 @@ export const apiLoad: Bench = {
       title: `The first answer after a change, one request after the other, ${PAGE} to a page`,
       figures: changed.figures('ms'),
     });
-    tables.push(await writes(system.api, context, subnetId));
+    tables.push(await writes(system.api, context, subnetId, 'SQLite'));
+    for (const kind of SERVER_KINDS) tables.push(...(await onServer(kind, context)));
     return { tables };
   },
 };
+
+/** The same with fewer rows, on a server in memory that several processes may write to: nothing is remembered there. */
+async function onServer(kind: ServerKind, context: Context): Promise<Table[]> {
+  const obstacle = serverObstacle(kind);
+  if (obstacle) {
+    context.say(`${kind}: left out, ${obstacle}`);
+    return [];
+  }
+  await using server = await startDatabaseServer(kind);
+  const connection = server.createDatabase('bench');
+  await using system = await startSystem(context, 'noop', {
+    ...SETTINGS,
+    OS_DATABASE__CONNECTION: connection,
+  });
+  const subnetId = await makeSubnet(system.api);
+  const [first] = await fill(system, context, subnetId, 0, FEW);
+  const list = `${LISTS}?limit=${PAGE}`;
+  return [
+    await underLoad(system, context, `a list of ${PAGE} of ${FEW}, ${kind}`, list),
+    await underLoad(system, context, `one load balancer, ${kind}`, `${LISTS}/${first}`),
+    await writes(system.api, context, subnetId, kind),
+  ];
+}
 
 /** One with room for many VIPs. */
 async function makeSubnet(api: Api): Promise<string> {
@@ -127,7 +156,7 @@ async function afterChange(
   }
 }
 
-async function writes(api: Api, context: Context, subnetId: string): Promise<Table> {
+async function writes(api: Api, context: Context, subnetId: string, database: string): Promise<Table> {
   const times = new Samples();
   const timed = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
     const startMs = nowMs();
@@ -165,5 +194,8 @@ async function writes(api: Api, context: Context, subnetId: string): Promise<Tab
       api.send('PUT', `v2/lbaas/pools/${id}/members`, { members: members((i % 200) + 1) }),
     );
   }
-  return { title: 'Writes until they are answered, one after the other', figures: times.figures('ms') };
+  return {
+    title: `Writes until they are answered, one after the other, ${database}`,
+    figures: times.figures('ms'),
+  };
 }

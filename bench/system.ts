@@ -72,11 +72,6 @@ export async function startSystem(
     'GET',
     'network/v2.0/subnets?name=private-subnet',
   )) as BenchSystem['subnet'][];
-  const db = new DatabaseSync(join(dataDir, 'ottavia.db'), { readOnly: true, timeout: 5000 });
-  made.defer(() => db.close());
-  const passes = db.prepare(
-    'select generation, started_at_ms, duration_ms, outcome, steps from pass where loadbalancer_id = ? order by started_at_ms, generation',
-  );
   const stack = made.move();
   return {
     api,
@@ -84,11 +79,7 @@ export async function startSystem(
     systemId,
     controllerPid: child.pid!,
     subnet: subnets[0]!,
-    passesOf: id =>
-      passes.all(id).map(row => ({
-        ...(row as unknown as RecordedPass),
-        steps: JSON.parse(row.steps as string) as TraceStep[],
-      })),
+    passesOf: id => readPasses(join(dataDir, 'ottavia.db'), id),
     cpuMs: () => cpuMsOf(child.pid!),
     async [Symbol.asyncDispose]() {
       await stack.disposeAsync();
@@ -96,6 +87,20 @@ export async function startSystem(
       if (left.length > 0) throw new Error(`The system left behind: ${left.join(', ')}`);
     },
   };
+}
+
+function readPasses(file: string, loadBalancerId: string): RecordedPass[] {
+  const db = new DatabaseSync(file, { readOnly: true, timeout: 5000 });
+  const rows = db
+    .prepare(
+      'select generation, started_at_ms, duration_ms, outcome, steps from pass where loadbalancer_id = ? order by started_at_ms, generation',
+    )
+    .all(loadBalancerId);
+  db.close();
+  return rows.map(row => ({
+    ...(row as unknown as RecordedPass),
+    steps: JSON.parse(row.steps as string) as TraceStep[],
+  }));
 }
 
 async function awaitUrl(child: ChildProcess, signal: AbortSignal): Promise<string> {
