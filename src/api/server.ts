@@ -11,6 +11,7 @@ import Fastify, {
 } from 'fastify';
 import { findDataVersion } from '../db/data-version.ts';
 import { errorChain, Fault } from '../lib/errors.ts';
+import { parseJson } from '../lib/json.ts';
 import { identify, type RuledCaller } from './auth.ts';
 import { tagForBrowser } from './cors.ts';
 import { createOperation } from './create-load-balancer.ts';
@@ -18,7 +19,6 @@ import { faultAnswer } from './faults.ts';
 import { healthCheck, healthDocument } from './health-check.ts';
 import { openApiDocument } from './openapi/document.ts';
 import { childOperations } from './operations.ts';
-import type { Rules } from './policy/policy.ts';
 import { RememberedAnswers } from './remembered-answers.ts';
 import type { ApiDeps, Operation } from './resource.ts';
 import { amphoraOperations } from './resources/amphorae.ts';
@@ -178,9 +178,12 @@ function addOpenDocuments(app: FastifyInstance, deps: ApiDeps, operations: reado
     });
   };
   add('/', ['GET', 'POST'], async request => versionsDocument(baseUrl(deps, request) + app.prefix));
-  add('/openapi.json', ['GET'], async request =>
-    openApiDocument(operations, baseUrl(deps, request) + app.prefix),
-  );
+  // Made once: whoever has no token can ask for it as often as he likes.
+  let described: object | undefined;
+  add('/openapi.json', ['GET'], async request => {
+    described ??= openApiDocument(operations);
+    return { ...described, servers: [{ url: baseUrl(deps, request) + app.prefix }] };
+  });
   if (deps.settings.healthcheck_enabled) {
     const look = healthCheck(deps, deps.settings.healthcheck_refresh_interval * 1000);
     add('/healthcheck', ['GET', 'HEAD'], async (request, reply) => {
@@ -194,22 +197,9 @@ function addOpenDocuments(app: FastifyInstance, deps: ApiDeps, operations: reado
   }
 }
 
-const serials = new WeakMap<Rules, number>();
-let lastSerial = 0;
-
-/** Rules that were read again are others, whatever they say. */
-function serialOf(rules: Rules): number {
-  let serial = serials.get(rules);
-  if (serial === undefined) {
-    serial = ++lastSerial;
-    serials.set(rules, serial);
-  }
-  return serial;
-}
-
 /** All that an answer depends on besides rows: who asks, under which rules, and for what, under which name of ours. */
 function keyOf({ rules, ...caller }: RuledCaller, url: string): string {
-  return `${serialOf(rules)} ${url} ${JSON.stringify(caller)}`;
+  return `${rules.serial} ${url} ${JSON.stringify(caller)}`;
 }
 
 const sendJson = (reply: FastifyReply, answer: Buffer): FastifyReply =>
@@ -249,17 +239,6 @@ function acceptsJson(accept: string): boolean {
 }
 
 const JSON_TYPES = ['application/json', 'text/javascript', 'application/javascript'];
-
-function parseJson(text: string): unknown {
-  if (text.trim() === '') return undefined;
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new Fault('invalid', `The body is not valid JSON: ${(cause as Error).message.toWellFormed()}`, {
-      cause,
-    });
-  }
-}
 
 export const pathOf = (request: FastifyRequest): string => request.url.split('?', 1)[0]!;
 

@@ -1,8 +1,7 @@
 /** Rows of the standalone identity: projects, users, roles, who has which role where, application credentials. */
-import type { UpdateObject } from 'kysely';
 import type { RoleAssignment } from '../model/identity.ts';
 import { decodeRow, encodeRow, type RecordOf } from './rows.ts';
-import type { Db, Tables, Trx } from './schema.ts';
+import type { Db, Trx } from './schema.ts';
 
 export type IdentityTable = 'project' | 'user' | 'role' | 'application_credential';
 
@@ -25,31 +24,6 @@ export async function findIdentity<T extends IdentityTable>(
   by: Partial<RecordOf<T>>,
 ): Promise<RecordOf<T> | undefined> {
   return (await listIdentity(db, table, by))[0];
-}
-
-export async function insertIdentity<T extends IdentityTable>(
-  db: Db | Trx,
-  table: T,
-  records: readonly RecordOf<T>[],
-): Promise<void> {
-  const rows = records.map(record => encodeRow(table, record));
-  await db
-    .insertInto(table as 'user')
-    .values(rows as never)
-    .execute();
-}
-
-export async function updateIdentity<T extends IdentityTable>(
-  db: Db | Trx,
-  table: T,
-  id: string,
-  set: Partial<RecordOf<T>>,
-): Promise<void> {
-  await db
-    .updateTable(table as 'user')
-    .set(encodeRow(table, set) as UpdateObject<Tables, 'user'>)
-    .where('id', '=', id)
-    .execute();
 }
 
 /** With all that cannot be without it; success when it is absent. */

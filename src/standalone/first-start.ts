@@ -1,12 +1,8 @@
 /** What the identity of a standalone system begins with: the roles, and an admin in his project. */
+
 import { randomUUID } from 'node:crypto';
-import {
-  ensureAssignment,
-  findIdentity,
-  insertIdentity,
-  listIdentity,
-  updateIdentity,
-} from '../db/identity.ts';
+import { insertRecords, updateRecords } from '../db/children.ts';
+import { ensureAssignment, findIdentity, listIdentity } from '../db/identity.ts';
 import type { Db, Trx } from '../db/schema.ts';
 import { deleteTokensOf } from '../db/tokens.ts';
 import type { Secret } from '../lib/secret.ts';
@@ -31,19 +27,19 @@ export async function ensureAdmin(db: Db, ids: AdminIds, password: Secret): Prom
     await ensureRoles(trx);
     const common = { enabled: true, extra: {} };
     if (await findIdentity(trx, 'user', { id: ids.user })) {
-      await updateIdentity(trx, 'user', ids.user, { enabled: true, password_hash });
+      await updateRecords(trx, 'user', [ids.user], { enabled: true, password_hash });
       await deleteTokensOf(trx, { user_id: ids.user });
     } else {
       const name = await freeName(trx, 'user');
       const user = { ...common, id: ids.user, name, default_project_id: ids.project, password_hash };
-      await insertIdentity(trx, 'user', [user]);
+      await insertRecords(trx, 'user', [user]);
     }
     if (await findIdentity(trx, 'project', { id: ids.project })) {
-      await updateIdentity(trx, 'project', ids.project, { enabled: true });
+      await updateRecords(trx, 'project', [ids.project], { enabled: true });
     } else {
       const name = await freeName(trx, 'project');
       const project = { ...common, id: ids.project, name, description: '', parent_id: DOMAIN.id, tags: [] };
-      await insertIdentity(trx, 'project', [project]);
+      await insertRecords(trx, 'project', [project]);
     }
     const admin = (await findIdentity(trx, 'role', { name: 'admin' }))!;
     for (const [scope_kind, scope_id] of [
@@ -58,7 +54,7 @@ async function ensureRoles(trx: Trx): Promise<void> {
   const known = new Set((await listIdentity(trx, 'role')).map(role => role.name));
   const missing = DEFAULT_ROLES.filter(name => !known.has(name));
   const roles = missing.map(name => ({ id: newId(), name, description: null, extra: {} }));
-  if (roles.length > 0) await insertIdentity(trx, 'role', roles);
+  if (roles.length > 0) await insertRecords(trx, 'role', roles);
 }
 
 /** Somebody may have taken the name after the admin was deleted. */

@@ -1,6 +1,7 @@
 /** The identity API of a standalone system: Keystone v3, as far as one domain and no groups need it. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Fault } from '../lib/errors.ts';
+import { parseJson } from '../lib/json.ts';
 import { DOMAIN } from '../model/identity.ts';
 import { baseUrl, catalogOf, REGION } from './catalog.ts';
 import type { Identity } from './identity.ts';
@@ -125,14 +126,7 @@ function acceptEmptyBodies(app: FastifyInstance): void {
   app.addContentTypeParser(
     'application/json',
     { parseAs: 'string' },
-    async (_: FastifyRequest, text: string) => {
-      if (text.trim() === '') return undefined;
-      try {
-        return JSON.parse(text);
-      } catch (cause) {
-        throw new Fault('invalid', `The body is not valid JSON: ${(cause as Error).message}`, { cause });
-      }
-    },
+    async (_: FastifyRequest, text: string) => parseJson(text),
   );
 }
 

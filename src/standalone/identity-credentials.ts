@@ -1,6 +1,8 @@
 /** Application credentials: what a program logs in with instead of its user's password, for one project and some roles. */
+
 import { randomBytes } from 'node:crypto';
-import { deleteIdentity, findIdentity, insertIdentity, listIdentity } from '../db/identity.ts';
+import { insertRecords } from '../db/children.ts';
+import { deleteIdentity, findIdentity, listIdentity } from '../db/identity.ts';
 import { timestamp } from '../lib/clock.ts';
 import { Fault } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
@@ -60,7 +62,7 @@ export function credentialRoutes(identity: Identity): Route[] {
             'conflict',
             `There is an application credential with the name ${record.name} already.`,
           );
-        await identity.write(trx => insertIdentity(trx, 'application_credential', [record]));
+        await identity.write(trx => insertRecords(trx, 'application_credential', [record]));
         const view = credentialView(record, await listIdentity(db, 'role'), call.base);
         return { application_credential: { ...view, secret: secret.reveal() } };
       },

@@ -1,12 +1,6 @@
 /** Projects, users and roles of the identity API: made, shown, changed and deleted by one set of rules for all three. */
-import {
-  deleteIdentity,
-  findIdentity,
-  insertIdentity,
-  listAssignments,
-  listIdentity,
-  updateIdentity,
-} from '../db/identity.ts';
+import { insertRecords, updateRecords } from '../db/children.ts';
+import { deleteIdentity, findIdentity, listAssignments, listIdentity } from '../db/identity.ts';
 import type { RecordOf } from '../db/rows.ts';
 import type { Trx } from '../db/schema.ts';
 import { deleteTokensOf } from '../db/tokens.ts';
@@ -243,7 +237,7 @@ function routesOf<T extends Table>(identity: Identity, kind: Kind<T>): Route[] {
         const set = await read(kind, body);
         const record = { ...kind.defaults, extra: {}, ...set, id: newId() } as RecordOf<T>;
         await refusingTwins(identity, kind, record, () =>
-          identity.write(trx => insertIdentity(trx, table, [record])),
+          identity.write(trx => insertRecords(trx, table, [record])),
         );
         return show(call, record);
       },
@@ -302,7 +296,7 @@ async function update<T extends Table>(
   set: Partial<RecordOf<T>>,
 ): Promise<void> {
   await identity.write(async trx => {
-    await updateIdentity(trx, kind.table, before.id, set);
+    await updateRecords(trx, kind.table, [before.id], set);
     await kind.afterChange?.(trx, before, set);
   });
 }

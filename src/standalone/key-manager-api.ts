@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ITEM_TABLES, type Item, type ItemTable, type Part, type SecretTables } from '../db/secrets.ts';
 import { type Clock, timestamp } from '../lib/clock.ts';
 import { Fault } from '../lib/errors.ts';
+import { parseJson } from '../lib/json.ts';
 import type { Authenticate, Caller } from '../model/caller.ts';
 import {
   type Consumer,
@@ -33,7 +34,7 @@ import {
   type SecretBody,
   secretView,
 } from './key-manager-body.ts';
-import { created, minorOf, parseJson, sendFault, versionView } from './key-manager-http.ts';
+import { created, minorOf, sendFault, versionView } from './key-manager-http.ts';
 import { openstackErrors } from './openstack-errors.ts';
 
 export interface KeyManagerApiDeps {

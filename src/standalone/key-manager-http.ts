@@ -36,14 +36,3 @@ export function sendFault(reply: FastifyReply, code: number, description: string
     .type('application/json')
     .send({ code, title: STATUS_CODES[code] ?? 'Error', description });
 }
-
-export function parseJson(text: string): unknown {
-  if (text.trim() === '') return undefined;
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new Fault('invalid', `The body is not valid JSON: ${(cause as Error).message.toWellFormed()}`, {
-      cause,
-    });
-  }
-}

@@ -13,6 +13,7 @@ test('the document is there for everybody and describes every operation once', a
   const { status, body } = await api.request('GET', '/openapi.json', undefined, { 'x-auth-token': '' });
   expect(status).toBe(200);
   expect(body.openapi).toBe('3.1.0');
+  expect(body.servers).toEqual([{ url: 'http://localhost:80' }]);
   const described = Object.entries(body.paths as Record<string, Record<string, Operation>>).flatMap(
     ([path, methods]) => Object.keys(methods).map(method => `${method.toUpperCase()} ${path}`),
   );

@@ -7,8 +7,8 @@ import { DOCUMENTS, FAULT, LINKS, OBJECTS } from './answers.ts';
 
 type Json = Record<string, unknown>;
 
-/** `base` is where the API is reached, without a trailing slash. */
-export function openApiDocument(operations: readonly Operation[], base: string): Json {
+/** All but `servers`, which depends on who asks. */
+export function openApiDocument(operations: readonly Operation[]): Json {
   const paths: Record<string, Json> = {};
   for (const operation of operations) {
     const path = publicPath(operation.path);
@@ -22,7 +22,6 @@ export function openApiDocument(operations: readonly Operation[], base: string):
       description:
         'The API of OpenStack Octavia, v2. Every path is there below /v2.0 and without /lbaas as well.',
     },
-    servers: [{ url: base }],
     security: [{ token: [] }],
     paths,
     components: {

@@ -11,6 +11,8 @@ import { NAMED_RULES, OPERATION_RULES, PREFIX } from './rules.ts';
 
 /** The rules at one moment. */
 export interface Rules {
+  /** Others, and so another number, whenever they were read again. */
+  readonly serial: number;
   /** Whether rule `context_is_admin` makes the caller an administrator. */
   isAdmin(caller: Caller): boolean;
   /** `rule` is Octavia's name without its prefix, such as `listener:post`. */
@@ -127,6 +129,8 @@ interface YamlPair {
   value?: { value?: unknown } | null;
 }
 
+let lastSerial = 0;
+
 function compileRules(options: {
   overrides: ReadonlyMap<string, FileRule>;
   enforceNewDefaults: boolean;
@@ -174,6 +178,7 @@ function compileRules(options: {
     !enforceScope || (!caller.system_scope && caller.domain_id === null);
   const operations = new Map([...OPERATION_RULES.keys()].map(rule => [rule, compiled.get(PREFIX + rule)!]));
   return {
+    serial: ++lastSerial,
     // Only this rule is enforced under its own name, and so only here scope decides. Source: contract rbac.md 6.1.
     isAdmin: caller =>
       isScopeAllowed(caller) && compiled.get('context_is_admin')!(caller, { project_id: caller.project_id }),
