@@ -6,6 +6,7 @@ import { agentStart } from './agent-start.ts';
 import { apiLoad } from './api-load.ts';
 import type { Bench } from './bench-types.ts';
 import { createNoop } from './create-noop.ts';
+import { dataplane } from './dataplane.ts';
 import type { Result } from './figures.ts';
 import { firstAnswer } from './first-answer.ts';
 import { describeMachine, describeVersions } from './machine.ts';
@@ -13,7 +14,15 @@ import { memberChange } from './member-change.ts';
 import { memory } from './memory.ts';
 import { RESULTS, writePage, writeResult } from './report.ts';
 
-const BENCHES: readonly Bench[] = [createNoop, firstAnswer, memberChange, apiLoad, agentStart, memory];
+const BENCHES: readonly Bench[] = [
+  createNoop,
+  firstAnswer,
+  memberChange,
+  apiLoad,
+  agentStart,
+  memory,
+  dataplane,
+];
 
 const USAGE = `Usage: npm run bench -- [name …] [--runs N] [--cpu-prof DIRECTORY] [--dry]
 

@@ -32,10 +32,18 @@ export function load(tool: string, context: Context, url: string, headers: Heade
   return tool === 'wrk' ? loadWithWrk(context, url, headers) : loadOurselves(context, url, headers);
 }
 
-async function loadWithWrk({ signal }: Context, url: string, headers: Headers): Promise<Load> {
+export async function loadWithWrk(
+  { signal }: Pick<Context, 'signal'>,
+  url: string,
+  headers: Headers,
+  connections = CONNECTIONS,
+  /** The words of a command that wrk is run by. */
+  within: readonly string[] = [],
+): Promise<Load> {
   const named = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
-  const options = ['-t1', `-c${CONNECTIONS}`, `-d${ROUND_S}s`, '--latency'];
-  const { stdout } = await run('wrk', [...options, ...named, url], { signal }).catch(error => {
+  const options = ['-t1', `-c${connections}`, `-d${ROUND_S}s`, '--latency'];
+  const [command, ...args] = [...within, 'wrk', ...options, ...named, url];
+  const { stdout } = await run(command!, args, { signal }).catch(error => {
     // Its command line holds the token.
     throw new Error(`wrk failed: ${(error as CommandError).stderr}`);
   });

@@ -87,7 +87,7 @@ export const memberChange: Bench = {
         {
           title: 'Change sent → effect on the traffic',
           note: `Light load: one request every ${EVERY_MS} ms, each on a new connection, to a pool that has one other member.`,
-          figures: effects.figures('ms', { [ADDED]: 100 }),
+          figures: effects.figures('ms', { [ADDED]: 50 }),
         },
         { title: 'Change sent → what the client is told', figures: active.figures('ms') },
         {
