@@ -14,7 +14,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
-          exclude: ['test/host/**'],
+          exclude: ['test/host/**', 'test/interop/**'],
           testTimeout: 20_000,
           hookTimeout: 20_000,
         },
@@ -23,7 +23,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'host',
-          include: ['test/host/**/*.test.ts'],
+          include: ['test/host/**/*.test.ts', 'test/interop/**/*.test.ts'],
           // Links, namespaces and haproxy processes belong to the whole machine.
           maxWorkers: 1,
           sequence: { groupOrder: 1 },

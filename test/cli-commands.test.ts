@@ -54,6 +54,12 @@ describe('load balancing', () => {
     await expect(ottavia('lb create -f none.yaml')).rejects.toThrow('Cannot read none.yaml: ENOENT');
   });
 
+  test('logs, where amphorae keep them: these do not', async () => {
+    for (const line of ['logs store', 'logs store --follow --lines 0 -f raw'])
+      await expect(ottavia(line)).rejects.toThrow(/Cannot show logs of load balancer .*\(HTTP 501\)/);
+    await expect(ottavia('logs store --lines 10001')).rejects.toThrow('it must be from 0 to 10000.');
+  });
+
   test('statuses, statistics and failover', async () => {
     const lines = (await ottavia('lb status store')).out.split('\n').map(line => line.replaceAll(/ +/g, ' '));
     expect(lines).toEqual([
@@ -232,6 +238,9 @@ describe('for operators', () => {
     expect(row).toMatchObject({ role: 'STANDALONE', status: 'ALLOCATED' });
     expect((await ottavia('amphora list --long')).out).toContain('| compute_id ');
     expect(await json(`amphora show ${row.id}`)).toMatchObject({ loadbalancer_id: row.loadbalancer_id });
+    expect((await ottavia(`amphora show ${row.id}`)).out).toMatch(
+      /reloads \d+, starts 0, changes without either 0 +\|\n\| +\| \d{4}-\d\d-\d\dT[\d:]+ reloaded: another configuration/,
+    );
     await ottavia(`amphora configure ${row.id} --wait`);
     await ottavia(`amphora failover ${row.id} --wait`);
     const [id] = await values('amphora list -c id');

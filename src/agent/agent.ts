@@ -16,8 +16,10 @@ import { Haproxy } from './haproxy/process.ts';
 import { statusesOf } from './haproxy/stats.ts';
 import { HeartbeatSender } from './heartbeat.ts';
 import { Keepalived } from './keepalived/process.ts';
+import { Lvs } from './lvs/lvs.ts';
 import { Interfaces } from './network/interfaces.ts';
 import { type Look, look } from './observe.ts';
+import { serveMetrics } from './prometheus/proxy.ts';
 import { createAgentServer, readCredentials } from './server.ts';
 import { Lane } from './wait.ts';
 
@@ -32,10 +34,12 @@ export class Agent {
   readonly #reports = new Lane();
   readonly #haproxy: Haproxy;
   readonly #keepalived: Keepalived;
+  readonly #lvs: Lvs;
   readonly #interfaces: Interfaces;
   readonly #counters: Counters;
   readonly #sender: HeartbeatSender;
   readonly #server: Server;
+  #metrics: ReturnType<typeof serveMetrics> | undefined;
   #intervalMs: number;
   #lastSentAt = Number.NEGATIVE_INFINITY;
   #lastStatuses = '';
@@ -51,6 +55,7 @@ export class Agent {
     this.#counters = new Counters(config.paths.counters);
     this.#sender = new HeartbeatSender(config.amphoraId, config.heartbeat, this.#counters, log);
     this.#keepalived = new Keepalived(config);
+    this.#lvs = new Lvs(config, log, () => this.#watchSoon(0));
     this.#interfaces = new Interfaces(config.paths, log);
     this.#haproxy = new Haproxy({
       config,
@@ -64,6 +69,7 @@ export class Agent {
           log,
           haproxy: this.#haproxy,
           keepalived: this.#keepalived,
+          lvs: this.#lvs,
           interfaces: this.#interfaces,
         },
         noteChange: () => this.#watchSoon(0),
@@ -88,6 +94,7 @@ export class Agent {
       await this.#listen('0.0.0.0');
     }
     this.#log.info({ port: this.#config.bindPort }, 'listening');
+    this.#metrics = serveMetrics(this.#config.paths, this.#log);
     this.#watchSoon(0);
   }
 
@@ -95,7 +102,9 @@ export class Agent {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
+    await this.#lvs.close();
     this.#server.closeAllConnections();
+    this.#metrics?.close();
     await new Promise(closed => this.#server.close(closed));
     this.#sender.close();
   }
@@ -114,11 +123,13 @@ export class Agent {
     try {
       ensureBootFiles(this.#config.paths, agentProgram);
       await this.#interfaces.restore();
+      for (const id of listLoadBalancers(this.#config.paths)) await this.#haproxy.admitClients(id);
     } catch (error) {
       // Requests are answered all the same, so that the controller sees what is wrong.
       this.#log.error({ reason: errorChain(error) }, 'cannot restore the inner namespace');
     }
     await this.#revive();
+    await this.#lvs.tend();
   }
 
   /** Starts again what should run and does not; after a failure less often, because requests wait meanwhile. */
@@ -128,7 +139,7 @@ export class Agent {
     for (const id of listLoadBalancers(paths)) {
       if (!existsSync(haproxyFiles(paths, id).wanted) || this.#haproxy.isRunning(id)) continue;
       await this.#attempt({ load_balancer_id: id }, 'haproxy is gone; starting it', () =>
-        this.#haproxy.start(id),
+        this.#haproxy.start(id, 'it was gone'),
       );
     }
     if (this.#keepalived.isWanted() && !this.#keepalived.isRunning()) {
@@ -136,7 +147,11 @@ export class Agent {
     }
   }
 
-  async #attempt(fields: Record<string, string>, message: string, work: () => Promise<void>): Promise<void> {
+  async #attempt(
+    fields: Record<string, string>,
+    message: string,
+    work: () => Promise<unknown>,
+  ): Promise<void> {
     this.#log.warn(fields, message);
     try {
       await work();
@@ -158,8 +173,11 @@ export class Agent {
   async #watch(): Promise<void> {
     try {
       if (this.#isSomethingDead()) await this.#lane.run(() => this.#revive());
-      const looks = await look(this.#config.paths, this.#log);
+      await this.#lvs.tend();
+      const looks = await this.#look(false);
       for (const { loadBalancerId, leftOver } of looks) {
+        if (this.#haproxy.listOverdue(loadBalancerId).length > 0)
+          await this.#lane.run(() => this.#haproxy.endDrains(loadBalancerId));
         if (leftOver.length > 0) await this.#lane.run(() => this.#haproxy.retire(loadBalancerId, leftOver));
       }
       const isDue = performance.now() - this.#lastSentAt >= this.#intervalMs;
@@ -180,6 +198,11 @@ export class Agent {
     );
   }
 
+  async #look(withCounts: boolean): Promise<Look[]> {
+    const looks = [look(this.#config.paths, this.#log), this.#lvs.look(withCounts)];
+    return (await Promise.all(looks)).flat();
+  }
+
   #report(): Promise<void> {
     return this.#reports.run(() => this.#send());
   }
@@ -197,7 +220,7 @@ export class Agent {
   async #send(): Promise<void> {
     this.#lastSentAt = performance.now();
     if (this.#keepalived.isConfigured() && !this.#keepalived.isRunning()) return;
-    const looks = await look(this.#config.paths, this.#log);
+    const looks = await this.#look(true);
     this.#lastStatuses = describe(looks);
     await this.#sender.send(looks);
   }
@@ -208,7 +231,8 @@ export class Agent {
   }
 
   #rereadSettings(): void {
-    const { heartbeat } = readAgentConfig(this.#config.paths.configFile);
+    const { heartbeat, memberDrainTimeoutMs } = readAgentConfig(this.#config.paths.configFile);
+    this.#haproxy.drainTimeoutMs = memberDrainTimeoutMs;
     this.#intervalMs = heartbeat.intervalMs;
     this.#sender.settings = heartbeat;
     this.#lastSentAt = Number.NEGATIVE_INFINITY;

@@ -24,6 +24,8 @@ export interface Paths {
   readonly firewallRules: string;
   readonly counters: string;
   readonly vrrp: string;
+  /** Where the agent answers haproxy's questions for metrics. */
+  readonly metricsSocket: string;
   /** Where programs lie that configurations and scripts call by name. */
   readonly programs: string;
 }
@@ -45,6 +47,8 @@ export interface AgentConfig {
   readonly requestTimeoutMs: number;
   /** How often the agent looks at haproxy on its own account, to restart it and to report a change at once. */
   readonly statusCheckIntervalMs: number;
+  /** How long a member that gets no more sessions keeps those it has; 0: until they end. */
+  readonly memberDrainTimeoutMs: number;
   readonly debug: boolean;
   readonly heartbeat: HeartbeatSettings;
   readonly paths: Paths;
@@ -79,6 +83,7 @@ export function decodeAgentConfig(text: string, configFile: string): AgentConfig
     administrativeLogFacility: number('amphora_agent', 'administrative_log_facility', 1),
     requestTimeoutMs: number('amphora_agent', 'agent_request_read_timeout', 180) * 1000,
     statusCheckIntervalMs: number('amphora_agent', 'status_check_interval', 1) * 1000,
+    memberDrainTimeoutMs: number('haproxy_amphora', 'member_drain_timeout', 0) * 1000,
     debug: option('DEFAULT', 'debug', 'false').toLowerCase() === 'true',
     heartbeat: decodeHeartbeatSettings(ini, number),
     paths: Object.freeze({
@@ -94,6 +99,7 @@ export function decodeAgentConfig(text: string, configFile: string): AgentConfig
       firewallRules: join(base, 'nftables-vip.rules'),
       counters: join(base, 'stats_counters.json'),
       vrrp: join(base, 'vrrp'),
+      metricsSocket: join(base, 'agent-metrics.sock'),
       programs: '/usr/local/bin',
     }),
   });
@@ -140,6 +146,12 @@ export interface HaproxyFiles {
   readonly extra: string;
   readonly adminSocket: string;
   readonly masterSocket: string;
+  /** Since when which servers get no more sessions. */
+  readonly drains: string;
+  /** Outside the directory, so that it outlives haproxy's files. */
+  readonly ledger: string;
+  /** Where haproxy answers the agent's questions for metrics. */
+  readonly exporterSocket: string;
 }
 
 export function haproxyFiles(paths: Paths, loadBalancerId: string): HaproxyFiles {
@@ -157,5 +169,8 @@ export function haproxyFiles(paths: Paths, loadBalancerId: string): HaproxyFiles
     extra: join(directory, 'agent.cfg'),
     adminSocket: join(directory, 'agent.sock'),
     masterSocket: join(directory, 'master.sock'),
+    drains: join(directory, 'agent-drains.json'),
+    ledger: join(paths.base, `agent-ledger-${loadBalancerId}.json`),
+    exporterSocket: join(directory, 'exporter.sock'),
   };
 }

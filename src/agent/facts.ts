@@ -93,7 +93,7 @@ function readVersions(text: string): Versions {
   return Object.fromEntries(PACKAGES.map(name => [name, found.get(name) ?? ''])) as Versions;
 }
 
-export async function getDetails(paths: Paths): Promise<AgentDetails> {
+export async function getDetails(paths: Paths, lvs: readonly AgentListener[]): Promise<AgentDetails> {
   const ids = listLoadBalancers(paths);
   const isRunning = (id: string) => {
     const files = haproxyFiles(paths, id);
@@ -106,7 +106,7 @@ export async function getDetails(paths: Paths): Promise<AgentDetails> {
     networks: await networkCounters(),
     active: true,
     haproxy_count: ids.filter(isRunning).length,
-    lvs_listener_process_count: 0,
+    lvs_listener_process_count: lvs.filter(listener => listener.status === 'ACTIVE').length,
     cpu_count: availableParallelism(),
     cpu: parseCpu(findText('/proc/stat') ?? ''),
     memory: parseMemory(findText('/proc/meminfo') ?? ''),
@@ -115,9 +115,7 @@ export async function getDetails(paths: Paths): Promise<AgentDetails> {
     active_tuned_profiles: (findText('/etc/tuned/active_profile') ?? '').trim(),
     topology: 'SINGLE',
     topology_status: 'OK',
-    listeners: listListeners(paths)
-      .map(listener => listener.uuid)
-      .sort(),
+    listeners: [...listListeners(paths), ...lvs].map(listener => listener.uuid).sort(),
     packages: {},
   };
 }

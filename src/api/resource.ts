@@ -6,6 +6,7 @@ import type { Condition } from '../db/page.ts';
 import type { RecordOf } from '../db/rows.ts';
 import type { Db } from '../db/schema.ts';
 import type { SecretStore } from '../drivers/certificates/secrets.ts';
+import type { AccessLog } from '../drivers/compute/access-log.ts';
 import type { Network } from '../drivers/network/network.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Fault } from '../lib/errors.ts';
@@ -42,6 +43,8 @@ export interface ApiDeps {
   policy: Policy;
   /** The key manager, where references to certificates lead. */
   secrets: SecretStore;
+  /** What amphorae logged of connections, or the end of the sentence that says why nobody can be shown it. */
+  accessLog: AccessLog | { unavailable: string };
 }
 
 /** What rules may ask besides the draft. */

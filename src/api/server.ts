@@ -1,5 +1,6 @@
 /** The API's edge: the life of a request, from the socket to the answer. Knows HTTP; knows no rows and no drivers. */
 import { randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
 import Fastify, {
   type FastifyInstance,
   type FastifyPluginAsync,
@@ -21,6 +22,7 @@ import { openApiDocument } from './openapi/document.ts';
 import { childOperations } from './operations.ts';
 import { RememberedAnswers } from './remembered-answers.ts';
 import type { ApiDeps, Operation } from './resource.ts';
+import { accessLogOperations } from './resources/access-log.ts';
 import { amphoraOperations } from './resources/amphorae.ts';
 import { healthMonitors } from './resources/health-monitors.ts';
 import { l7policies } from './resources/l7-policies.ts';
@@ -44,6 +46,7 @@ export function apiOperations(deps: ApiDeps): Operation[] {
   return [
     createOperation(deps),
     ...loadBalancerOperations(deps),
+    ...accessLogOperations(deps),
     ...childOperations(deps, listeners),
     ...listenerOperations(deps),
     ...childOperations(deps, pools),
@@ -99,6 +102,10 @@ export const apiPlugin: FastifyPluginAsync<{ deps: ApiDeps }> = async (app, { de
   const router = new Router(operations);
   const admitted = new WeakMap<FastifyRequest, Admitted>();
   const answers = new RememberedAnswers(() => findDataVersion(deps.db));
+  const streams = new Set<Readable>();
+  app.addHook('preClose', async () => {
+    for (const stream of streams) stream.destroy();
+  });
 
   // 1. Every answer has an id by which the log is searched.
   app.addHook('onRequest', (request, reply, done) => {
@@ -131,6 +138,7 @@ export const apiPlugin: FastifyPluginAsync<{ deps: ApiDeps }> = async (app, { de
     const url = baseUrl(deps, request) + pathOf(request);
     const query = queryOf(request, operation);
     const body = await operation.run({ params, query, body: request.body, caller, url });
+    if (body instanceof Readable) return sendLines(deps, reply, streams, body);
     if (!keep) return reply.code(operation.status).send(body);
     const answer = Buffer.from(JSON.stringify(body));
     keep(answer);
@@ -204,6 +212,20 @@ function keyOf({ rules, ...caller }: RuledCaller, url: string): string {
 
 const sendJson = (reply: FastifyReply, answer: Buffer): FastifyReply =>
   reply.type('application/json; charset=utf-8').send(answer);
+
+/** JSON line by line, for as long as both sides want. */
+function sendLines(
+  { log }: EdgeDeps,
+  reply: FastifyReply,
+  streams: Set<Readable>,
+  lines: Readable,
+): FastifyReply {
+  streams.add(lines);
+  lines.once('close', () => streams.delete(lines));
+  lines.once('error', error => log.error({ cause: errorChain(error) }, 'an answer broke off'));
+  // Web servers in front would keep lines until there are many.
+  return reply.type('application/x-ndjson').header('x-accel-buffering', 'no').send(lines);
+}
 
 /** Whether the path may be read without a token. */
 const isOpen = (request: FastifyRequest): boolean =>

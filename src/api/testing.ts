@@ -5,13 +5,13 @@ import type { Db } from '../db/schema.ts';
 import { settleDone, settleRemoved } from '../db/settle.ts';
 import { givenDatabase } from '../db/testing.ts';
 import { NoopSecrets } from '../drivers/certificates/noop-secrets.ts';
+import { LOG_START } from '../drivers/compute/access-log.ts';
 import { NoopNetwork } from '../drivers/network/noop.ts';
 import { NoopCloud } from '../drivers/noop-cloud.ts';
 import { type Log, silentLog } from '../lib/log.ts';
 import { LISTENER_PROTOCOLS } from '../model/listener.ts';
 import { TOPOLOGIES } from '../model/load-balancer.ts';
 import { LB_ALGORITHMS, POOL_PROTOCOLS } from '../model/pool.ts';
-import { UNSERVED_LISTENER_PROTOCOLS } from '../model/protocols.ts';
 import { AVAILABILITY_ZONE_CAPABILITIES, flavorCapabilities } from '../providers/amphora/capabilities.ts';
 import { NoopProvider } from '../providers/noop-provider.ts';
 import type { Provider } from '../providers/provider.ts';
@@ -59,8 +59,8 @@ function testProvider(supports: Partial<Provider['supports']>): Provider {
   const noop = new NoopProvider();
   const amphora: Provider['supports'] = {
     ...noop.supports,
-    listener_protocols: LISTENER_PROTOCOLS.filter(p => !UNSERVED_LISTENER_PROTOCOLS.includes(p)),
-    pool_protocols: POOL_PROTOCOLS.filter(p => p !== 'UDP' && p !== 'SCTP'),
+    listener_protocols: LISTENER_PROTOCOLS.filter(p => p !== 'SCTP'),
+    pool_protocols: POOL_PROTOCOLS.filter(p => p !== 'SCTP'),
     lb_algorithms: LB_ALGORITHMS.filter(a => a !== 'SOURCE_IP_PORT'),
     pool_tls: false,
     flavor_capabilities: flavorCapabilities(TOPOLOGIES),
@@ -93,6 +93,8 @@ export async function givenApi(
     policy?: ApiDeps['policy'];
     /** One that has whatever it is asked for, when absent. */
     secrets?: ApiDeps['secrets'];
+    /** An empty one when absent. */
+    accessLog?: ApiDeps['accessLog'];
     /** Stays open when the app is closed. */
     database?: Db;
   } = {},
@@ -143,6 +145,9 @@ export async function givenApi(
     },
     policy: options.policy ?? new Policy(),
     secrets: options.secrets ?? new NoopSecrets(),
+    accessLog: options.accessLog ?? {
+      read: async () => ({ lines: [], position: LOG_START }),
+    },
     authenticate:
       options.authenticate ??
       (() => ({

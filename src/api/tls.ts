@@ -1,4 +1,5 @@
 /** The rules of ciphers, TLS versions, ALPN and certificates, the same for listeners and pools. Source: contract api.md 6.5. */
+import { createSecureContext } from 'node:tls';
 import type { Reader } from '../drivers/certificates/secrets.ts';
 import { Fault, type FaultKind } from '../lib/errors.ts';
 import { TLS_VERSIONS } from '../model/listener.ts';
@@ -26,17 +27,33 @@ export const TLS_FIELDS = {
 
 export const REFERENCE: Field = { kind: text(255), doc: 'A reference into the key manager.' };
 
-/** Throws when the operator forbids a cipher or a version that the body asks for. */
+/**
+ * Throws when the operator forbids a cipher or a version that the body asks for, and when OpenSSL knows none of the ciphers or speaks
+ * none of the versions: haproxy would then reject the configuration of the whole load balancer.
+ */
 export function checkTlsChoice(body: Body, settings: ApiSettings): void {
   const ciphers = body.tls_ciphers as string | null | undefined;
   const prohibited = ciphers?.split(':').filter(cipher => settings.tls_cipher_prohibit_list.includes(cipher));
   if (prohibited?.length)
     refuse('tls_ciphers', ciphers, `These ciphers are prohibited: ${prohibited.join(', ')}.`);
+  if (ciphers && !areCiphers(ciphers)) refuse('tls_ciphers', ciphers, 'OpenSSL knows none of these ciphers.');
   const versions = body.tls_versions as Version[] | null | undefined;
+  if (versions?.every(version => version === 'SSLv3'))
+    refuse('tls_versions', versions, 'No amphora speaks SSLv3: name a newer version as well.');
   const minimum = TLS_VERSIONS.indexOf(settings.minimum_tls_version as Version);
   const old = versions?.filter(version => TLS_VERSIONS.indexOf(version) < minimum);
   if (old?.length)
     refuse('tls_versions', versions, `${settings.minimum_tls_version} is the oldest version allowed.`);
+}
+
+function areCiphers(list: string): boolean {
+  try {
+    createSecureContext({ ciphers: list });
+    return true;
+  } catch {
+    // The answer to the question.
+    return false;
+  }
 }
 
 /** Fills what is null with the configured defaults. */

@@ -52,13 +52,29 @@ export class Client {
   }
 
   /** `path` is such as `lbaas/listeners`. Returns the body, undefined when there is none; throws `CliError` with the fault. */
-  async request(method: string, path: string, body?: unknown, query: Query = {}): Promise<unknown> {
+  async request(
+    method: string,
+    path: string,
+    body?: unknown,
+    query: Query = {},
+    onText?: (text: string) => void,
+  ): Promise<unknown> {
     const [first = '', ...rest] = path.split('/');
     const api = APIS[first] ?? LOAD_BALANCER;
     const session = await this.#getSession();
     const below = APIS[first] ? rest.join('/') : path;
     const url = `${rootOf(session.endpointOf(api))}/${api.version}/${below}${formatQuery(query)}`;
-    return send(method, url, session, body);
+    return send(method, url, session, body, onText);
+  }
+
+  /** Hands over what each line of a long answer holds, as it comes; returns when the server ends it. */
+  async follow(path: string, query: Query, onValue: (value: unknown) => void): Promise<void> {
+    let rest = '';
+    await this.request('GET', path, undefined, query, text => {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop()!;
+      for (const line of lines) if (line !== '') onValue(JSON.parse(line));
+    });
   }
 
   /** The thing itself, without the root key. */
@@ -202,7 +218,13 @@ function withDomain(named: { id?: string; name?: string }, domain: { id?: string
   return named.id !== undefined ? { id: named.id } : { name: named.name, domain };
 }
 
-async function send(method: string, url: string, session: Session, body?: unknown): Promise<unknown> {
+async function send(
+  method: string,
+  url: string,
+  session: Session,
+  body?: unknown,
+  onText?: (text: string) => void,
+): Promise<unknown> {
   const headers: Record<string, string> =
     session.token === undefined ? {} : { 'x-auth-token': session.token };
   const answer = await exchange(method, url, {
@@ -210,6 +232,7 @@ async function send(method: string, url: string, session: Session, body?: unknow
     body,
     tls: session.tls,
     timeoutMs: session.timeoutMs,
+    onText,
   });
   if (answer.status >= 400) throw faultOf(answer, method, url);
   if (answer.text === '') return undefined;

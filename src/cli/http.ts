@@ -19,11 +19,17 @@ export interface Tls {
 
 const TIMEOUT_MS = 60_000;
 
-export async function exchange(
-  method: string,
-  url: string,
-  options: { headers: Record<string, string>; body?: unknown; tls: Tls; timeoutMs?: number | undefined },
-): Promise<HttpAnswer> {
+export interface ExchangeOptions {
+  headers: Record<string, string>;
+  body?: unknown;
+  tls: Tls;
+  /** For all of it; with `onText`, for each piece. */
+  timeoutMs?: number | undefined;
+  /** Is given a successful answer piece by piece as it comes. */
+  onText?: ((text: string) => void) | undefined;
+}
+
+export async function exchange(method: string, url: string, options: ExchangeOptions): Promise<HttpAnswer> {
   const { tls, timeoutMs = TIMEOUT_MS } = options;
   const body = options.body === undefined ? undefined : JSON.stringify(options.body);
   const headers: Record<string, string> = { accept: 'application/json', ...options.headers };
@@ -32,24 +38,28 @@ export async function exchange(
     const start = url.startsWith('https:') ? httpsRequest : httpRequest;
     const ca = tls.caFile === undefined ? {} : { ca: readFileSync(tls.caFile) };
     return await new Promise((resolve, reject) => {
-      const signal = AbortSignal.timeout(timeoutMs);
+      const late = new AbortController();
+      const timer = setTimeout(() => late.abort(), timeoutMs);
+      const { signal } = late;
       const sent = start(
         url,
         { method, headers, signal, rejectUnauthorized: tls.verify, ...ca },
         response => {
-          const chunks: Buffer[] = [];
-          response.on('data', (chunk: Buffer) => chunks.push(chunk));
+          const status = response.statusCode!;
+          const onText = status < 400 ? options.onText : undefined;
+          let text = '';
+          response.setEncoding('utf8');
+          response.on('data', (piece: string) => {
+            if (onText) timer.refresh();
+            if (onText) onText(piece);
+            else text += piece;
+          });
           response.on('error', reject);
-          response.on('end', () =>
-            resolve({
-              status: response.statusCode!,
-              headers: response.headers,
-              text: Buffer.concat(chunks).toString('utf8'),
-            }),
-          );
+          response.on('end', () => resolve({ status, headers: response.headers, text }));
         },
       );
       sent.on('error', reject);
+      sent.on('close', () => clearTimeout(timer));
       sent.end(body);
     });
   } catch (cause) {

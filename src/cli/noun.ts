@@ -67,6 +67,8 @@ export interface Noun {
   /** Has `--cascade` on delete. */
   cascade?: boolean;
   actions?: readonly Action[];
+  /** What `show` prints for people in place of a field whose value only machines read. */
+  readable?: Readonly<Record<string, (value: unknown) => string>>;
   /** Puts in what the user need not say. */
   complete?(body: Record<string, unknown>): void;
   /** Adds the verbs that are like no other's. */

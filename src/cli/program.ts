@@ -4,6 +4,7 @@ import { Client } from './client.ts';
 import { findCloud } from './cloud.ts';
 import { printOne, runAndPrint } from './command.ts';
 import { listCandidates, SCRIPTS } from './completion.ts';
+import { addLogs } from './logs.ts';
 import type { Context } from './noun.ts';
 import { cloudNouns } from './nouns/cloud.ts';
 import { healthMonitor } from './nouns/health-monitor.ts';
@@ -43,6 +44,7 @@ export function addClientCommands(program: Command, terminal: Terminal): void {
       const graph = await listGraph(client, (await findOne(client, 'loadbalancer', text)).row);
       terminal.out.write(renderData(graph, given.format) ?? renderTree(graph, terminal.out));
     });
+  addLogs(program, context, connect);
   for (const noun of NOUNS) addNoun(program, noun, context);
 
   const version = program

@@ -126,7 +126,11 @@ const textOf = (value: unknown): string =>
   typeof value === 'boolean' ? (value ? 'True' : 'False') : String(value);
 
 async function showOne(noun: Noun, context: Context, args: string[], given: Given): Promise<void> {
-  printOne(context, (await find(noun, context, args)).row, given);
+  const { row } = await find(noun, context, args);
+  const shown: Record<string, unknown> = { ...row };
+  const readable = given.format === 'table' ? Object.entries(noun.readable ?? {}) : [];
+  for (const [field, read] of readable) if (shown[field]) shown[field] = read(shown[field]);
+  printOne(context, shown, given);
 }
 
 async function setOne(noun: Noun, context: Context, args: string[], given: Given): Promise<void> {

@@ -13,6 +13,8 @@ export interface AgentSettings {
   bind_host?: string;
   bind_port?: number;
   haproxy_cmd?: string;
+  /** Seconds; 0 and absent: without limit. Not one of the original's, whose agents pass over it. */
+  member_drain_timeout?: number;
   user_log_facility?: number;
   administrative_log_facility?: number;
   /** `host:port`, IPv6 as `[address]:port`. */
@@ -47,6 +49,7 @@ export function renderAgentConfig(settings: AgentSettings): string {
       bind_host: settings.bind_host ?? '::',
       bind_port: settings.bind_port ?? 9443,
       haproxy_cmd: settings.haproxy_cmd ?? '/usr/sbin/haproxy',
+      member_drain_timeout: settings.member_drain_timeout || undefined,
       ...facilities,
     },
     health_manager: {

@@ -36,6 +36,7 @@ export async function insertAmphora(
     image_id: null,
     compute_flavor: null,
     config_due: false,
+    haproxy_changes: null,
     created_at: timestamp(nowMs),
     updated_at: null,
   };
@@ -73,6 +74,17 @@ export async function settleAmphoraDeleted(db: Db, lease: Lease, id: string, now
       .execute();
     await trx.deleteFrom('amphora_health').where('amphora_id', '=', id).execute();
   });
+}
+
+/** Those that have or may have an instance. */
+export async function listAmphoraIds(db: Db, loadBalancerId: string): Promise<string[]> {
+  const rows = await db
+    .selectFrom('amphora')
+    .select('id')
+    .where('loadbalancer_id', '=', loadBalancerId)
+    .where('status', '!=', 'DELETED')
+    .execute();
+  return rows.map(({ id }) => id);
 }
 
 const IN_SERVICE: readonly AmphoraStatus[] = ['ALLOCATED', 'FAILOVER_STOPPED'];

@@ -65,7 +65,7 @@ test('a database from before the network could be written keeps its networks and
   ]);
   expect(await store.list('subnet')).toMatchObject([{ id: 's', dns_nameservers: [], description: '' }]);
   expect(await store.findPortByName('octavia-lb-1')).toMatchObject({
-    ...{ id: 'o', user_made: false, admin_state_up: true, security_groups: [], asked_groups: [] },
+    ...{ id: 'o', user_made: false, admin_state_up: true, security_groups: [], asked_groups: [], limits: [] },
     ...{ allowed_addresses: ['10.0.0.9'], fixed_ips: [{ subnet_id: 's', ip_address: '10.0.0.7' }] },
   });
   await db.destroy();

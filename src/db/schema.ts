@@ -117,6 +117,16 @@ export interface SecretConsumerRow {
   created_at: string;
 }
 
+/** A listener or pool that uses a secret or container of the key manager. The row is written before the key manager is told. */
+export interface SecretUseRow {
+  loadbalancer_id: string;
+  resource_type: 'listener' | 'pool';
+  resource_id: string;
+  reference: string;
+  /** What amphorae have it under; null until it was read and the key manager told. */
+  file_name: string | null;
+}
+
 /** Facts about this installation, such as the system id. */
 export interface SystemRow {
   name: string;
@@ -159,6 +169,7 @@ export interface Tables {
   secret_container: Stored<SecretContainer>;
   container_secret: ContainerSecretRow;
   secret_consumer: SecretConsumerRow;
+  secret_use: SecretUseRow;
   system: SystemRow;
 }
 

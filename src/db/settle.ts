@@ -2,16 +2,26 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { timestamp } from '../lib/clock.ts';
+import type { HaproxyChanges } from '../model/amphora.ts';
 import type { LoadBalancerGraph } from '../model/graph.ts';
 import type { OperatingStatus, ProvisioningStatus } from '../model/status.ts';
 import { CHILD_TABLES } from './children.ts';
 import { LIST_OF } from './graph.ts';
 import { fenced, type Lease } from './lease.ts';
 import { closeGaps } from './positions.ts';
+import { encodeRow } from './rows.ts';
 import type { Db, PassRow, Trx } from './schema.ts';
 
 /** What is written about a pass besides the statuses. */
-export type PassRecord = Pick<PassRow, 'worker' | 'started_at_ms' | 'duration_ms' | 'steps'>;
+export interface PassRecord extends Pick<PassRow, 'worker' | 'started_at_ms' | 'duration_ms' | 'steps'> {
+  /** What haproxy went through so far, of the amphorae where it went through anything, by their ids. */
+  haproxy_changes?: ReadonlyMap<string, HaproxyChanges>;
+}
+
+/** What a fault is about; ids are unique among all kinds. */
+interface ResourceIds {
+  resource_id: string;
+}
 
 /** Passes kept per load balancer; older ones are dropped with each new one. */
 const PASSES_KEPT = 50;
@@ -19,6 +29,9 @@ const PASSES_KEPT = 50;
 /**
  * The world equals the graph: rows stamped up to its generation become ACTIVE, or go if they were PENDING_DELETE.
  * Rows written meanwhile stay pending, and so does the load balancer. Returns whether more work is owed.
+ *
+ * With faults, what has one becomes ERROR, and all else is settled. The load balancer is ACTIVE, because a fault of a child is none of
+ * its own (contract statuses.md 3), and goes on owing work: its generation does not count as settled until nothing has a fault.
  */
 export async function settleDone(
   db: Db,
@@ -26,16 +39,25 @@ export async function settleDone(
   graph: LoadBalancerGraph,
   record: PassRecord,
   nowMs: number,
+  faulty?: { faults: readonly ResourceIds[]; failure: Failure },
 ): Promise<boolean> {
   const { id, generation } = graph.load_balancer;
   return fenced(db, lease, async trx => {
     await removeDeletedChildren(trx, graph);
-    await setChildren(trx, graph, ['PENDING_CREATE', 'PENDING_UPDATE', 'ERROR'], 'ACTIVE', nowMs);
+    const atFault = faulty?.faults.map(fault => fault.resource_id) ?? [];
+    const isNot = ['PENDING_CREATE', 'PENDING_UPDATE', 'ERROR'] as const;
+    await setChildren(trx, graph, { from: isNot, to: 'ACTIVE', nowMs, except: atFault });
+    const wasServed = ['PENDING_CREATE', 'PENDING_UPDATE', 'ACTIVE'] as const;
+    await setChildren(trx, graph, { from: wasServed, to: 'ERROR', nowMs, only: atFault });
     await settleOperatingStatuses(trx, graph);
     // A pending deletion is never overwritten: the user asked for it while this pass was under way.
     await trx
       .updateTable('load_balancer')
-      .set({ settled_generation: generation, error_reason: null, updated_at: timestamp(nowMs) })
+      .set({
+        settled_generation: faulty ? generation - 1 : generation,
+        error_reason: faulty?.failure.reason ?? null,
+        updated_at: timestamp(nowMs),
+      })
       .where('id', '=', id)
       .execute();
     await trx
@@ -53,8 +75,9 @@ export async function settleDone(
       .where('generation', '>', generation)
       .where('provisioning_status', '=', 'PENDING_CREATE')
       .execute();
-    await endLease(trx, lease, { attempts: 0, failing_since_ms: null, retry_at_ms: 0 });
-    await insertPass(trx, graph, record, 'done', null);
+    if (faulty) await endFailedLease(trx, lease, generation, faulty.failure);
+    else await endLease(trx, lease, { attempts: 0, failing_since_ms: null, retry_at_ms: 0 });
+    await insertPass(trx, graph, record, faulty ? 'failed' : 'done', faulty?.failure.reason ?? null);
     return owed(trx, id);
   });
 }
@@ -119,7 +142,7 @@ export async function settleFailed(
       .where('id', '=', id)
       .execute();
     if (failure.show) {
-      await setChildren(trx, graph, ['PENDING_CREATE', 'PENDING_UPDATE'], 'ERROR', nowMs);
+      await setChildren(trx, graph, { from: ['PENDING_CREATE', 'PENDING_UPDATE'], to: 'ERROR', nowMs });
       await trx
         .updateTable('load_balancer')
         .set({ provisioning_status: 'ERROR', updated_at: timestamp(nowMs) })
@@ -128,18 +151,7 @@ export async function settleFailed(
         .where('provisioning_status', 'in', ['PENDING_CREATE', 'PENDING_UPDATE'])
         .execute();
     }
-    // A write that came meanwhile has asked for an attempt at once.
-    const newer = await trx
-      .selectFrom('load_balancer')
-      .select('id')
-      .where('id', '=', id)
-      .where('generation', '>', generation)
-      .executeTakeFirst();
-    await endLease(trx, lease, {
-      attempts: failure.attempts,
-      failing_since_ms: failure.failingSinceMs,
-      retry_at_ms: newer ? 0 : failure.retryAtMs,
-    });
+    await endFailedLease(trx, lease, generation, failure);
     await insertPass(trx, graph, record, 'failed', failure.reason);
   });
 }
@@ -162,19 +174,46 @@ export async function settleWaiting(
 async function setChildren(
   trx: Trx,
   graph: LoadBalancerGraph,
-  from: ProvisioningStatus[],
-  provisioning_status: ProvisioningStatus,
-  nowMs: number,
+  { from, to, nowMs, only, except = [] }: ChildStatuses,
 ): Promise<void> {
+  if (only?.length === 0) return;
   for (const table of CHILD_TABLES) {
-    await trx
+    let update = trx
       .updateTable(table as 'listener')
-      .set({ provisioning_status, updated_at: timestamp(nowMs) })
+      .set({ provisioning_status: to, updated_at: timestamp(nowMs) })
       .where('loadbalancer_id', '=', graph.load_balancer.id)
       .where('generation', '<=', graph.load_balancer.generation)
-      .where('provisioning_status', 'in', from)
-      .execute();
+      .where('provisioning_status', 'in', from);
+    if (only) update = update.where('id', 'in', only);
+    if (except.length > 0) update = update.where('id', 'not in', except);
+    await update.execute();
   }
+}
+
+interface ChildStatuses {
+  from: readonly ProvisioningStatus[];
+  to: ProvisioningStatus;
+  nowMs: number;
+  /** Ids. */
+  only?: readonly string[];
+  except?: readonly string[];
+}
+
+/** It is tried again after a while, or at once when a write came meanwhile. */
+async function endFailedLease(
+  trx: Trx,
+  lease: Lease,
+  generation: number,
+  { attempts, failingSinceMs, retryAtMs }: Failure,
+): Promise<void> {
+  const newer = await trx
+    .selectFrom('load_balancer')
+    .select('id')
+    .where('id', '=', lease.loadbalancer_id)
+    .where('generation', '>', generation)
+    .executeTakeFirst();
+  const retry_at_ms = newer ? 0 : retryAtMs;
+  await endLease(trx, lease, { attempts, failing_since_ms: failingSinceMs, retry_at_ms });
 }
 
 async function endLease(
@@ -249,7 +288,7 @@ async function owed(trx: Trx, id: string): Promise<boolean> {
 async function insertPass(
   trx: Trx,
   graph: LoadBalancerGraph,
-  record: PassRecord,
+  { haproxy_changes = new Map(), ...record }: PassRecord,
   outcome: PassRow['outcome'],
   reason: string | null,
 ): Promise<void> {
@@ -258,6 +297,10 @@ async function insertPass(
     .insertInto('pass')
     .values({ id: randomUUID(), loadbalancer_id: id, generation, outcome, reason, ...record })
     .execute();
+  for (const [amphoraId, changes] of haproxy_changes) {
+    const set = encodeRow('amphora', { haproxy_changes: changes });
+    await trx.updateTable('amphora').set(set).where('id', '=', amphoraId).execute();
+  }
   const old = await trx
     .selectFrom('pass')
     .select('id')

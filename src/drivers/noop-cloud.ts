@@ -1,6 +1,7 @@
 /** A cloud in memory, shared by the noop drivers: several workers may use one, and a test may look at all of it. */
 import { createHash } from 'node:crypto';
 import { hostRange, numberToAddress } from '../lib/addresses.ts';
+import type { Secret } from '../lib/secret.ts';
 import { newNetwork, type PortRecord } from '../model/cloud-network.ts';
 import type { PlugNetwork, PlugVip } from '../wire/agent-api.ts';
 import type { AmphoraConfig } from './amphora/amphora.ts';
@@ -29,6 +30,8 @@ export interface NoopAgent {
   vips: Map<string, PlugVip>;
   /** By MAC address. */
   networks: Map<string, PlugNetwork>;
+  /** PEM text, by the names of the files. */
+  certificates: Map<string, Secret>;
   /** null until the first one is applied. */
   config: AmphoraConfig | null;
   /** How often a configuration was sent that differed from the one before. */
@@ -80,7 +83,8 @@ export class NoopCloud extends MemoryNetworkStore {
         ports: [...instance.ports].sort(),
         vips: Object.fromEntries(sortedBy([...instance.agent.vips], ([vip]) => vip)),
         plugged: Object.fromEntries(sortedBy([...instance.agent.networks], ([mac]) => mac)),
-        config: instance.agent.config && plainConfig(instance.agent.config),
+        config: instance.agent.config,
+        certificates: sortedBy([...instance.agent.certificates], ([name]) => name).map(digest),
       })),
     };
   }
@@ -96,10 +100,6 @@ function sortedBy<T>(items: readonly T[], key: (item: T) => string): T[] {
   return [...items].sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));
 }
 
-function plainConfig(config: AmphoraConfig) {
-  const certificates = sortedBy(config.certificates, file => file.name).map(file => ({
-    name: file.name,
-    sha256: createHash('sha256').update(file.pem.reveal()).digest('hex'),
-  }));
-  return { ...config, certificates };
+function digest([name, pem]: readonly [string, Secret]) {
+  return { name, sha256: createHash('sha256').update(pem.reveal()).digest('hex') };
 }

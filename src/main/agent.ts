@@ -1,8 +1,10 @@
-/** Entry point of the agent: `agent.mjs --config-file FILE`, or `agent.mjs vrrp-check SOCKET…` for keepalived. */
+/** Entry point of the agent: `agent.mjs --config-file FILE`, or its small programs: checks for keepalived, and of members. */
 import { parseArgs } from 'node:util';
 import { Agent } from '../agent/agent.ts';
 import { readAgentConfig } from '../agent/config.ts';
 import { countSilentSockets } from '../agent/keepalived/check-script.ts';
+import { runChecker } from '../agent/lvs/checker.ts';
+import { checkUdpOnce } from '../agent/lvs/probes.ts';
 import { errorChain } from '../lib/errors.ts';
 import type { Log, LogFields } from '../lib/log.ts';
 
@@ -33,7 +35,10 @@ async function serve(): Promise<void> {
 }
 
 try {
-  if (process.argv[2] === 'vrrp-check') process.exitCode = await countSilentSockets(process.argv.slice(3));
+  const [program, ...args] = process.argv.slice(2);
+  if (program === 'vrrp-check') process.exitCode = await countSilentSockets(args);
+  else if (program === 'udp-check') process.exitCode = await checkUdpOnce(args);
+  else if (program === 'check-members') runChecker();
   else await serve();
 } catch (error) {
   console.error(errorChain(error));

@@ -74,5 +74,6 @@ export function haproxySettingsOf({
     userLogFormat: amphora.user_log_format,
     defaultConnectionLimit: amphora.default_connection_limit,
     stickSize: amphora.haproxy_stick_size,
+    timeoutTunnelMs: amphora.timeout_tunnel,
   };
 }

@@ -5,8 +5,7 @@ const KNOWN: Record<string, string> = {
   DEFAULT: `host transport_url control_exchange rpc_response_timeout executor_thread_pool_size
     allow_bulk api_extensions_path api_handler api_paste_config octavia_plugins`,
   api_settings: `api_handler api_v1_enabled api_v2_enabled`,
-  amphora_agent: `agent_server_network_dir agent_server_network_file admin_log_targets tenant_log_targets log_protocol log_retry_count
-    log_retry_interval log_queue_size logging_template_override forward_all_logs disable_local_log_storage amphora_id
+  amphora_agent: `agent_server_network_dir agent_server_network_file amphora_id
     amphora_udp_driver`,
   compute: 'max_retries retry_interval retry_backoff retry_max',
   networking: `max_retries retry_interval retry_backoff retry_max port_detach_timeout lb_network_name`,

@@ -229,6 +229,11 @@ export const SETTINGS = {
     timeout_member_connect: integer(5000, [0, 86_400_000], 'Milliseconds; the default of new listeners.'),
     timeout_member_data: integer(50_000, [0, 86_400_000], 'Milliseconds; the default of new listeners.'),
     timeout_tcp_inspect: integer(0, [0, 86_400_000], 'Milliseconds; the default of new listeners.'),
+    timeout_tunnel: integer(
+      3_600_000,
+      [0, 2_147_483_647],
+      'Milliseconds that a WebSocket may be silent; 0: as long as a request.',
+    ),
     default_connection_limit: integer(
       50_000,
       [-1, 1_000_000],
@@ -237,6 +242,11 @@ export const SETTINGS = {
     base_path: text('/var/lib/octavia', "Where an amphora keeps haproxy's files."),
     base_cert_dir: text('/var/lib/octavia/certs', 'Where an amphora keeps certificates.'),
     haproxy_cmd: text('/usr/sbin/haproxy', 'The haproxy of an amphora.'),
+    member_drain_timeout: integer(
+      0,
+      [0, 2_147_483],
+      'Seconds that a member keeps its sessions after it was removed, disabled or given weight 0; 0: until they end.',
+    ),
     haproxy_stick_size: text('10k', 'Entries of a table of session persistence.'),
     user_log_format: optionalText("The format of haproxy's log; without it, the one of Octavia."),
     connection_logging: boolean(true, 'haproxy logs every connection.'),
@@ -250,6 +260,21 @@ export const SETTINGS = {
     agent_tls_protocol: text('TLSv1.2', 'The oldest TLS version that the agent speaks.'),
     user_log_facility: integer(0, [0, 7], 'LOG_LOCAL<n> of lines about traffic.'),
     administrative_log_facility: integer(1, [0, 7], 'LOG_LOCAL<n> of all other lines.'),
+    tenant_log_targets: addressPorts(
+      'Syslog servers that amphorae send lines about traffic to; the second one when the first is down.',
+    ),
+    admin_log_targets: addressPorts('Syslog servers that amphorae send their other lines to.'),
+    forward_all_logs: boolean(false, "All of an amphora's other lines are sent, not only those of haproxy."),
+    disable_local_log_storage: boolean(false, 'Amphorae keep no logs themselves.'),
+    log_protocol: choice(
+      'UDP',
+      { UDP: [], TCP: [] },
+      'How lines are sent; only TCP notices that a server is down.',
+    ),
+    log_queue_size: integer(10_000, [1, 10_000_000], 'Lines that wait in an amphora for a server.'),
+    log_retry_count: integer(5, [-1, 1_000_000], 'Tries to reach a server before the next one is used.'),
+    log_retry_interval: integer(2, [0, 86_400], 'Seconds between two such tries.'),
+    logging_template_override: optionalText("A file that amphorae are given as rsyslog's configuration."),
     agent_request_read_timeout: integer(
       180,
       [1, 3600],

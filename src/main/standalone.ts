@@ -21,6 +21,8 @@ export interface StandaloneOptions {
   /** All drivers at once. */
   drivers?: 'noop';
   purge?: boolean;
+  /** What runs in amphorae, as one file; our own agent when absent. */
+  agentProgram?: string;
 }
 
 export interface Standalone {
@@ -68,11 +70,8 @@ export async function runStandalone(options: StandaloneOptions): Promise<number>
 /** Starts a system on the data directory, the first time from nothing; a first start that fails leaves nothing behind. */
 export async function startStandalone(options: StandaloneOptions, log: Log): Promise<Standalone> {
   const { settings, remarks } = readStandaloneSettings(options);
-  const problems = await findStartProblems({
-    settings,
-    dataDir: options.dataDir,
-    agentProgram: AGENT_PROGRAM,
-  });
+  const { dataDir, agentProgram = AGENT_PROGRAM } = options;
+  const problems = await findStartProblems({ settings, dataDir, agentProgram });
   // Who already runs there is told first: that its port is taken would only follow from it.
   if (problems.length > 0) {
     checkNotInUse(options.dataDir);
@@ -90,7 +89,7 @@ export async function startStandalone(options: StandaloneOptions, log: Log): Pro
     systemId = directory.ensureSystemId(known, listSystemIds());
     const configFile = options.configFile?.at(-1);
     const system = await startSystem({
-      ...{ settings, directory, systemId, log, agentProgram: AGENT_PROGRAM },
+      ...{ settings, directory, systemId, log, agentProgram },
       configDirectory: configFile && dirname(resolve(configFile)),
     });
     return {

@@ -10,6 +10,7 @@ import type { Settings } from './settings.ts';
 const PROGRAMS = [
   ['haproxy', 'haproxy'],
   ['keepalived', 'keepalived'],
+  ['rsyslogd', 'rsyslog'],
   ['ip', 'iproute2'],
   ['nft', 'nftables'],
   ['ping', 'iputils-ping'],

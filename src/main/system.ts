@@ -19,8 +19,11 @@ import type { CertificateAuthority } from '../drivers/certificates/authority.ts'
 import { LocalAuthority } from '../drivers/certificates/local.ts';
 import { LocalSecrets } from '../drivers/certificates/local-secrets.ts';
 import { NoopSecrets } from '../drivers/certificates/noop-secrets.ts';
+import type { SecretStore } from '../drivers/certificates/secrets.ts';
+import type { AccessLog } from '../drivers/compute/access-log.ts';
 import type { Compute } from '../drivers/compute/compute.ts';
 import { NamespaceCompute } from '../drivers/compute/namespace.ts';
+import { NamespaceLog } from '../drivers/compute/namespace-log.ts';
 import { NoopCompute } from '../drivers/compute/noop.ts';
 import { BridgeNetwork } from '../drivers/network/bridge.ts';
 import { type DefaultNetworks, ensureDefaultNetworks } from '../drivers/network/default-networks.ts';
@@ -45,6 +48,7 @@ import { apiSettingsOf, haproxySettingsOf } from './api-settings.ts';
 import { findPassword, type Login, writeClientFiles } from './client-files.ts';
 import { SECRETS_KEY_FILE } from './data-directory.ts';
 import { buildHttpServer, choosePort, localUrl } from './http-server.ts';
+import { accessLogOf, rsyslogConfigOf } from './log-settings.ts';
 import { addNoopNetworks } from './noop-networks.ts';
 import { SYSTEM_ID_FACT } from './purge.ts';
 import type { Settings } from './settings.ts';
@@ -79,6 +83,8 @@ interface Cloud {
   managementNetworkId: string;
   /** Where heartbeats are received; undefined where none are sent. */
   heartbeatAddress: string | undefined;
+  /** Absent where amphorae keep it out of reach. */
+  accessLog?: AccessLog;
   networks: System['networks'];
 }
 
@@ -87,7 +93,7 @@ const STOP_LIMIT_MS = 10_000;
 /** Returns when requests are served; what was started before a failure is stopped again. */
 export async function startSystem(options: SystemOptions): Promise<System> {
   const { settings, directory, systemId, log } = options;
-  const policy = policyOf(settings, options.configDirectory ?? directory.path, log);
+  const policy = policyOf(settings, configDirectoryOf(options), log);
   await using started = new AsyncDisposableStack();
   const elsewhere = settings.database.connection.reveal();
   // The file in the data directory is nobody else's, as the lock there shows.
@@ -132,7 +138,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     started.defer(() => overdue.stop());
   }
 
-  const providers = buildProviders({ options, db, authority, cloud, heartbeatKey });
+  const providers = buildProviders({ options, db, authority, secrets, cloud, heartbeatKey });
   const worker = new Worker({
     db,
     queue,
@@ -163,6 +169,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
       providers,
       policy,
       secrets,
+      accessLog: accessLogOf(settings, cloud.accessLog),
       settings: apiSettingsOf(settings, identityUri),
     },
     secretTables,
@@ -180,6 +187,9 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   const stack = started.move();
   return { url, systemId, networks: cloud.networks, stop: () => stack.disposeAsync() };
 }
+
+const configDirectoryOf = ({ configDirectory, directory }: SystemOptions): string =>
+  configDirectory ?? directory.path;
 
 /** Lets the requests under way end, but not for ever. */
 async function closeWithin(limitMs: number, server: { close(): Promise<unknown> }): Promise<void> {
@@ -228,6 +238,7 @@ async function openCloud(options: SystemOptions, db: Db, authority: CertificateA
     }),
     managementNetworkId: bridge.managementNetworkId,
     heartbeatAddress: settings.health_manager.bind_ip || networks.management.subnet.gateway_ip!,
+    accessLog: new NamespaceLog(directory.path),
     networks: { ...networks, bridge },
   };
 }
@@ -237,10 +248,11 @@ function buildProviders(parts: {
   options: SystemOptions;
   db: Db;
   authority: CertificateAuthority;
+  secrets: SecretStore;
   cloud: Cloud;
   heartbeatKey: Secret;
 }): Map<string, ProviderEntry> {
-  const { cloud, db, authority, heartbeatKey } = parts;
+  const { cloud, db, authority, secrets, heartbeatKey } = parts;
   const { settings, log } = parts.options;
   const {
     controller_worker: worker,
@@ -251,7 +263,7 @@ function buildProviders(parts: {
   const gateway = `${cloud.heartbeatAddress}:${health.bind_port}`;
   const listed = health.controller_ip_port_list;
   const amphora = new AmphoraProvider({
-    ...{ db, authority, log, clock: systemClock },
+    ...{ db, authority, secrets, log, clock: systemClock },
     compute: cloud.compute,
     network: cloud.network,
     amphora: cloud.amphora,
@@ -266,6 +278,7 @@ function buildProviders(parts: {
       agentPollMs: 20,
       bootLimitMs: worker.amp_active_retries * worker.amp_active_wait_sec * 1000,
     },
+    rsyslogConfig: rsyslogConfigOf(settings, configDirectoryOf(parts.options)),
     agentConfig: ({ id }, topology) =>
       renderAgentConfig({
         amphora_id: id,
@@ -274,6 +287,7 @@ function buildProviders(parts: {
         base_path: haproxy_amphora.base_path,
         base_cert_dir: haproxy_amphora.base_cert_dir,
         haproxy_cmd: haproxy_amphora.haproxy_cmd,
+        member_drain_timeout: haproxy_amphora.member_drain_timeout,
         user_log_facility: agent.user_log_facility,
         administrative_log_facility: agent.administrative_log_facility,
         controller_ip_port_list: listed.length > 0 ? listed : [gateway],

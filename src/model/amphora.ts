@@ -4,6 +4,33 @@ import type { AmphoraStatus } from './status.ts';
 export const AMPHORA_ROLES = ['STANDALONE', 'MASTER', 'BACKUP'] as const;
 export type AmphoraRole = (typeof AMPHORA_ROLES)[number];
 
+/** How a configuration came to run. */
+export type HaproxyChange = 'started' | 'reloaded' | 'runtime' | 'nothing';
+
+/** How often an amphora's haproxy was changed in each way since the amphora was built. */
+export interface HaproxyChanges {
+  started: number;
+  reloaded: number;
+  runtime: number;
+  /** The newest starts and reloads, the newest first. */
+  last: { at: string; how: 'started' | 'reloaded'; reason: string }[];
+}
+
+const LAST_KEPT = 10;
+
+/** `changes` with one more; `at` is a time as the API prints it. */
+export function countChange(
+  changes: HaproxyChanges | null,
+  how: HaproxyChange,
+  reason: string,
+  at: string,
+): HaproxyChanges {
+  const { last, ...counts } = changes ?? { started: 0, reloaded: 0, runtime: 0, last: [] };
+  if (how === 'nothing') return { ...counts, last };
+  const kept = how === 'runtime' ? last : [{ at, how, reason }, ...last].slice(0, LAST_KEPT);
+  return { ...counts, [how]: counts[how] + 1, last: kept };
+}
+
 export interface Amphora {
   id: string;
   loadbalancer_id: string | null;
@@ -27,6 +54,8 @@ export interface Amphora {
   compute_flavor: string | null;
   /** A mark: the worker is to give the agent its configuration file again. */
   config_due: boolean;
+  /** null until something ran in it. */
+  haproxy_changes: HaproxyChanges | null;
   created_at: string;
   updated_at: string | null;
 }

@@ -35,6 +35,14 @@ export interface SubnetRecord extends Common {
   enable_dhcp: boolean;
 }
 
+/** A protocol port of a load balancer's VIP that only some clients reach. */
+export interface PortLimit {
+  protocol: 'tcp' | 'udp' | 'sctp';
+  port: number;
+  /** Of both IP versions; nobody reaches it over a version that has none. */
+  cidrs: string[];
+}
+
 export interface PortRecord extends Common {
   network_id: string;
   /** Lower case. */
@@ -51,6 +59,8 @@ export interface PortRecord extends Common {
   security_groups: string[];
   /** Those of `security_groups` that a load balancer asked for; the others are its user's. */
   asked_groups: string[];
+  /** They hold beside what the security groups say. */
+  limits: PortLimit[];
 }
 
 export type SecurityGroupRecord = Common;
@@ -105,6 +115,6 @@ export const newPort = (
 ): PortRecord => ({
   ...COMMON,
   ...{ fixed_ips: [], device_id: '', device_owner: '', allowed_addresses: [], admin_state_up: true },
-  ...{ user_made: false, security_groups: [], asked_groups: [] },
+  ...{ user_made: false, security_groups: [], asked_groups: [], limits: [] },
   ...set,
 });

@@ -3,20 +3,6 @@ import type { HealthMonitorType } from './health-monitor.ts';
 import type { ListenerProtocol } from './listener.ts';
 import type { LbAlgorithm, PoolProtocol, SessionPersistence } from './pool.ts';
 
-/**
- * Listener protocols that the data plane cannot carry yet; the API refuses them, and the renderer never meets them.
- * Taking one off this list is the last step of building it.
- */
-export const UNSERVED_LISTENER_PROTOCOLS: readonly ListenerProtocol[] = [
-  'TERMINATED_HTTPS',
-  'PROMETHEUS',
-  'UDP',
-  'SCTP',
-];
-/** Pool protocols that only listeners on the list above can use. */
-export const UNSERVED_POOL_PROTOCOLS: readonly PoolProtocol[] = ['UDP', 'SCTP'];
-/** Whether `tls_enabled` of a pool has an effect; until then the API refuses it, because plain text must not pass for TLS. */
-export const SERVES_TLS_TO_MEMBERS: boolean = false;
 /** Algorithms that no haproxy balances by; other providers may. Source: contract api.md 17.5. */
 export const UNSERVED_LB_ALGORITHMS: readonly LbAlgorithm[] = ['SOURCE_IP_PORT'];
 
@@ -75,7 +61,7 @@ export function portGroup(protocol: ListenerProtocol): PortGroup {
   return isLvsProtocol(protocol) ? protocol : 'TCP';
 }
 
-/** Source: contract api.md 6.4. */
+/** Source: contract api.md 6.4; the last is our own. */
 export const PLAIN_INSERT_HEADERS = [
   'X-Forwarded-For',
   'X-Forwarded-Port',
@@ -83,6 +69,7 @@ export const PLAIN_INSERT_HEADERS = [
   'X-Forwarded-IP',
   'X-Client-IP',
   'X-Real-IP',
+  'X-Request-ID',
 ] as const;
 export const SSL_INSERT_HEADERS = [
   'X-SSL-Client-Verify',

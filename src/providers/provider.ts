@@ -5,10 +5,17 @@ import type { Trace } from './trace.ts';
 
 /** What one pass of the reconciler came to. */
 export type PassResult =
-  /** The world equals the graph that was read. */
-  | { done: true }
+  /** The world equals the graph that was read, but for what has a fault of its own: that is tried again later. */
+  | { done: true; faults?: ResourceFault[] }
   /** Something takes its time (an instance boots): look again after this long, without having failed. */
   | { done: false; waiting_for: string; again_after_ms: number };
+
+/** Why a single listener or pool is not served, in a sentence for its owner. */
+export interface ResourceFault {
+  resource_type: 'listener' | 'pool';
+  resource_id: string;
+  reason: string;
+}
 
 export interface Pass {
   graph: LoadBalancerGraph;

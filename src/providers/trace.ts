@@ -2,6 +2,7 @@
 
 import type { Clock } from '../lib/clock.ts';
 import { errorChain } from '../lib/errors.ts';
+import type { HaproxyChanges } from '../model/amphora.ts';
 
 export interface TraceStep {
   /** Such as `ensure VIP port`. */
@@ -11,12 +12,16 @@ export interface TraceStep {
   started_at_ms: number;
   duration_ms: number;
   outcome: 'ok' | 'waiting' | 'failed';
+  /** What came of it, where that is worth a word. */
+  note?: string;
   /** The error's sentences when it failed. */
   cause?: string;
 }
 
 export class Trace {
   readonly steps: TraceStep[] = [];
+  /** Of the amphorae whose haproxy went through anything, by their ids; written when the pass is settled. */
+  readonly haproxyChanges = new Map<string, HaproxyChanges>();
   readonly #clock: Clock;
   readonly #onStep: ((step: TraceStep) => void) | undefined;
 
@@ -26,9 +31,14 @@ export class Trace {
   }
 
   /** Runs one step and records it; an error is recorded and thrown on. */
-  async step<T>(step: string, subject: string, run: () => Promise<T>): Promise<T> {
+  async step<T>(
+    step: string,
+    subject: string,
+    run: () => Promise<T>,
+    describe?: (result: T) => string | undefined,
+  ): Promise<T> {
     const started_at_ms = this.#clock.now();
-    const record = (outcome: TraceStep['outcome'], cause?: string) => {
+    const record = (outcome: TraceStep['outcome'], cause?: string, note?: string) => {
       const entry = {
         step,
         subject,
@@ -36,13 +46,14 @@ export class Trace {
         duration_ms: this.#clock.now() - started_at_ms,
         outcome,
         cause,
+        note,
       };
       this.steps.push(entry);
       this.#onStep?.(entry);
     };
     try {
       const result = await run();
-      record('ok');
+      record('ok', undefined, describe?.(result));
       return result;
     } catch (error) {
       record('failed', errorChain(error));

@@ -57,7 +57,7 @@ export const ports: Resource<'port'> = {
     'binding:vnic_type': { kind: oneOf('normal') },
     qos_policy_id: { kind: nullable(oneOf(null)), put: true },
   },
-  view: ({ allowed_addresses, user_made: _, asked_groups: _1, ...port }) => ({
+  view: ({ allowed_addresses, user_made: _, asked_groups: _1, limits: _2, ...port }) => ({
     ...commonView(port),
     status: port.device_id === '' ? 'DOWN' : 'ACTIVE',
     allowed_address_pairs: allowed_addresses.map(ip_address => ({

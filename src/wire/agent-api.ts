@@ -1,5 +1,7 @@
 /** The agent's REST API 1.0: paths, requests and replies. Source: contract amphora-agent.md 3 and 4. */
 
+import type { HaproxyChange, HaproxyChanges } from '../model/amphora.ts';
+
 export const AGENT_API_VERSION = '1.0';
 export const AGENT_PORT = 9443;
 
@@ -61,13 +63,16 @@ export interface AgentInfo {
   ipvsadm_version: string;
 }
 
-/** `GET /details`. Strings where the original has strings. */
+/**
+ * `GET /details`. Strings where the original has strings; what its agents tell since 12.0 only is optional.
+ * Source: contract amphora-agent.md 1.
+ */
 export interface AgentDetails extends AgentInfo {
   networks: Record<string, { network_tx: number; network_rx: number }>;
   active: true;
   haproxy_count: number;
   lvs_listener_process_count: number;
-  cpu_count: number;
+  cpu_count?: number;
   cpu: { total: number; user: string; system: string; soft_irq: string };
   /** In kB. */
   memory: {
@@ -82,11 +87,19 @@ export interface AgentDetails extends AgentInfo {
   /** In bytes, of the root file system. */
   disk: { used: number; available: number };
   load: [string, string, string];
-  active_tuned_profiles: string;
+  active_tuned_profiles?: string;
   topology: 'SINGLE';
   topology_status: 'OK';
   listeners: string[];
   packages: Record<string, never>;
+}
+
+/** What agents of ours add to their answer to `PUT …/reload` and `start`, as `applied`; the original's do not. */
+export interface AgentApplied {
+  how: HaproxyChange;
+  reason: string;
+  /** This one included. */
+  changes: HaproxyChanges;
 }
 
 /** One element of `GET /listeners`. */

@@ -5,7 +5,7 @@ import { failuresSoFar, type Lease, LeaseLost, renewLease, returnLease, takeLeas
 import type { Db } from '../db/schema.ts';
 import { settleDone, settleFailed, settleRemoved, settleWaiting } from '../db/settle.ts';
 import type { Clock } from '../lib/clock.ts';
-import { errorChain } from '../lib/errors.ts';
+import { errorChain, TerminalError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { LoadBalancerGraph } from '../model/graph.ts';
 import { owesWork } from '../model/graph.ts';
@@ -73,6 +73,7 @@ async function reconcileAndSettle(
     started_at_ms,
     duration_ms: clock.now() - started_at_ms,
     steps: JSON.stringify(trace.steps),
+    haproxy_changes: trace.haproxyChanges,
   });
   const fields = { load_balancer_id: id, generation };
   let result: PassResult;
@@ -101,6 +102,14 @@ async function reconcileAndSettle(
     await settleRemoved(db, lease, graph, record(), clock.now());
     log.info({ ...fields, duration_ms: clock.now() - started_at_ms }, 'load balancer removed');
     return { kind: 'removed' };
+  }
+  if (result.faults?.length) {
+    const { faults } = result;
+    const error = new TerminalError(faults.map(fault => fault.reason).join(' '));
+    const failure = planRetry(error, await failuresSoFar(db, id), clock.now(), parts.patienceMs);
+    log.warn({ ...fields, reason: failure.reason, attempts: failure.attempts }, 'settled with faults');
+    await settleDone(db, lease, graph, record(), clock.now(), { faults, failure });
+    return { kind: 'again', afterMs: failure.retryAtMs - clock.now() };
   }
   const owes = await settleDone(db, lease, graph, record(), clock.now());
   log.info({ ...fields, duration_ms: clock.now() - started_at_ms }, 'load balancer settled');

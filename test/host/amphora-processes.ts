@@ -36,7 +36,7 @@ export const haproxiesOf = (dataDir: string, amphoraId: string): AmphoraProcess[
   processesOf(dataDir, amphoraId).filter(({ command }) => command.includes('haproxy '));
 
 export const agentOf = (dataDir: string, amphoraId: string): AmphoraProcess | undefined =>
-  processesOf(dataDir, amphoraId).find(({ command }) => command.includes('agent.mjs'));
+  processesOf(dataDir, amphoraId).find(({ command }) => command.includes('agent.mjs --config-file'));
 
 /** Those of them that still run the same program. */
 export const stillThere = (processes: readonly AmphoraProcess[]): AmphoraProcess[] =>

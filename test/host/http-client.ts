@@ -37,10 +37,14 @@ export function ask(
   });
 }
 
-/** Who answered how often, of so many requests one after the other; throws when an answer is not 200. */
-export async function tally(url: string, count: number): Promise<Record<string, number>> {
+/** Who answered how often, of so many requests one after the other, to each URL in turn; throws when an answer is not 200. */
+export async function tally(
+  urls: string | readonly string[],
+  count: number,
+): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (let i = 0; i < count; i++) {
+    const url = typeof urls === 'string' ? urls : urls[i % urls.length];
     const name = nameIn(await ask(`${url}/r/${i}`), `/r/${i}`);
     counts[name] = (counts[name] ?? 0) + 1;
   }

@@ -49,7 +49,7 @@ export class Lbaas {
   }
 
   /** Resolves when all that was written so far has been made so; rejects as soon as it is ERROR. */
-  async active(id: string): Promise<Resource> {
+  async active(id: string, limitMs?: number): Promise<Resource> {
     let last: Resource | undefined;
     const lb = await until(
       `load balancer ${id} to be ACTIVE`,
@@ -58,6 +58,7 @@ export class Lbaas {
         return ['ACTIVE', 'ERROR'].includes(String(last.provisioning_status)) && last;
       },
       () => last && { status: last.provisioning_status, reason: last.error_reason },
+      limitMs,
     );
     if (lb.provisioning_status === 'ERROR') throw new Error(`Load balancer ${id}: ${lb.error_reason}`);
     return lb;

@@ -15,7 +15,7 @@ export interface SubnetOfHost {
   gateway_ip: string | null;
 }
 
-export type ServerKind = 'http' | 'https' | 'tcp' | 'proxy';
+export type ServerKind = 'http' | 'https' | 'tcp' | 'proxy' | 'udp';
 
 export interface Served {
   kind: ServerKind;
@@ -57,11 +57,16 @@ export class MemberHost implements AsyncDisposable {
   }
 
   /** Plugged into the bridge of the subnets, with these addresses of theirs. */
-  static async open(subnets: readonly SubnetOfHost[], addresses: readonly string[]): Promise<MemberHost> {
+  static async open(
+    subnets: readonly SubnetOfHost[],
+    addresses: readonly string[],
+    mtu = 1500,
+  ): Promise<MemberHost> {
     const host = new MemberHost(subnets, addresses);
     try {
       ip('netns', 'add', host.namespace);
-      ip('link', 'add', host.#link, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', host.namespace);
+      const peer = ['peer', 'name', 'eth0', 'mtu', String(mtu), 'netns', host.namespace];
+      ip('link', 'add', host.#link, 'mtu', String(mtu), 'type', 'veth', ...peer);
       ip('link', 'set', host.#link, 'master', findBridge(subnets[0]!), 'up');
       for (const words of ['link set lo up', 'link set eth0 up']) {
         ip('-n', host.namespace, ...words.split(' '));
@@ -73,6 +78,50 @@ export class MemberHost implements AsyncDisposable {
       await host[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /**
+   * Behind this host, which becomes a router: a link of its own between the two, on which the router has its subnet's gateway
+   * address and all that is sent elsewhere goes to it.
+   */
+  async openBehind(
+    subnets: readonly SubnetOfHost[],
+    addresses: readonly string[],
+    mtu = 1500,
+  ): Promise<MemberHost> {
+    const host = new MemberHost(subnets, addresses);
+    try {
+      ip('netns', 'add', host.namespace);
+      const peer = ['peer', 'name', 'eth0', 'mtu', String(mtu), 'netns', host.namespace];
+      ip('-n', this.namespace, 'link', 'add', host.#link, 'mtu', String(mtu), 'type', 'veth', ...peer);
+      for (const switched of ['ipv4.ip_forward', 'ipv6.conf.all.forwarding'])
+        ip('netns', 'exec', this.namespace, 'sysctl', '-q', `net.${switched}=1`);
+      ip('-n', this.namespace, 'link', 'set', host.#link, 'up');
+      for (const words of ['link set lo up', 'link set eth0 up'])
+        ip('-n', host.namespace, ...words.split(' '));
+      for (const address of addresses) host.addAddress(address);
+      for (const { gateway_ip, cidr } of subnets) {
+        const nodad = gateway_ip!.includes(':') ? ['nodad'] : [];
+        const prefix = `${gateway_ip}/${parseCidr(cidr).prefix}`;
+        ip('-n', this.namespace, 'address', 'add', prefix, 'dev', host.#link, ...nodad);
+        ip('-n', host.namespace, 'route', 'add', 'default', 'via', gateway_ip!);
+      }
+      await host.start();
+      return host;
+    } catch (error) {
+      await host[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** `ip` words in its namespace. */
+  ip(...words: string[]): string {
+    return ip('-n', this.namespace, ...words);
+  }
+
+  /** Commands of nft, in its namespace. */
+  setRules(input: string): void {
+    execFileSync('ip', ['netns', 'exec', this.namespace, 'nft', '-f', '-'], { input, stdio: 'pipe' });
   }
 
   addAddress(address: string): void {
@@ -143,9 +192,21 @@ export class MemberHost implements AsyncDisposable {
     return this.#tell('peak', { port });
   }
 
-  /** One request from one of this host's addresses. */
-  ask(url: string, from: string): Promise<{ status: number; body: string }> {
-    return this.#tell('ask', { url, from });
+  /** One request from one of this host's addresses; `limitMs` is for each silence of the other side. */
+  ask(url: string, from: string, limitMs?: number): Promise<{ status: number; body: string }> {
+    return this.#tell('ask', { url, from, limitMs });
+  }
+
+  /** The answer to one datagram from one of this host's addresses: who answered, what was sent, whom he saw. */
+  datagram(wish: {
+    host: string;
+    port: number;
+    from: string;
+    flow: string;
+    text: string;
+    limitMs?: number;
+  }): Promise<string> {
+    return this.#tell('datagram', wish);
   }
 
   /** The common name of the certificate shown there. */

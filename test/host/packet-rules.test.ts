@@ -232,6 +232,76 @@ describe.skipIf(hostTestsObstacle)('security groups and floating IPs on the host
     sh('ip', '-n', namespaces[1], 'address', 'delete', `${address}/24`, 'dev', link);
   });
 
+  test('a protocol port of a VIP that is limited is reached from its networks only, beside what groups say', async () => {
+    const vip = await network.ensurePort({
+      ...{ name: 'limited', network_id: net.id, project_id: null },
+      fixed_ips: [{ subnet_id: net.v4 }, { subnet_id: net.v6 }],
+    });
+    const vips = vip.fixed_ips.map(ip => ip.ip_address).sort();
+    const [link] = sh('ip', '-n', namespaces[1], '-o', 'link', 'show').match(/tap\w+/)!;
+    for (const address of vips) {
+      const words = address.includes(':') ? [`${address}/64`, 'nodad'] : [`${address}/24`];
+      sh('ip', '-n', namespaces[1], 'address', 'add', ...words, 'dev', link);
+    }
+    const asked = (from?: string) => [
+      ...vips.map(address => ask('tcp', address, 80, from)),
+      // Over IPv4 this server answers from its first address.
+      ask('udp', vips.find(address => address.includes(':'))!, 53, from),
+    ];
+    const everybody = ['tcp', 'tcp', 'udp'];
+    const nobody = [undefined, undefined, undefined];
+    expect([asked(), asked(namespaces[0])]).toEqual([everybody, everybody]);
+    const neighbour = [`${addressOf(a)}/32`, `${addressOf(a, true)}/128`];
+    const limit = (cidrs: string[]) =>
+      network.ensureAccess(vip.id, [
+        { protocol: 'tcp', port: 80, cidrs },
+        { protocol: 'udp', port: 53, cidrs },
+      ]);
+    await limit(neighbour);
+    // The port that may use it comes later, as with a new amphora.
+    await network.ensurePort({
+      ...{ name: 'b', network_id: net.id, project_id: null, fixed_ips: [] },
+      allowed_addresses: vips,
+    });
+    expect([asked(), asked(namespaces[0])]).toEqual([nobody, everybody]);
+    // Other protocol ports, and other addresses of the amphora, are not meant.
+    expect(ask('tcp', vips[0]!, 81)).toBe('tcp');
+    expect(ask('tcp', addressOf(b), 80)).toBe('tcp');
+    // A datagram in fragments, of which only the first one has a protocol port.
+    const heard = () => {
+      const counters = sh('ip', 'netns', 'exec', namespaces[1], 'cat', '/proc/net/snmp');
+      return Number(/^Udp: (\d+)/m.exec(counters)![1]);
+    };
+    const before = heard();
+    const send = `echo ${'x'.repeat(3000)} > /dev/udp/${vips.find(each => !each.includes(':'))}/53`;
+    sh('bash', '-c', send);
+    sh('ip', 'netns', 'exec', namespaces[0], 'bash', '-c', send);
+    expect(heard()).toBe(before + 1);
+    // Thousands of networks, some of them in others.
+    await limit([
+      ...neighbour,
+      ...Array.from({ length: 5000 }, (_, i) => `10.${i >> 8}.${i & 255}.0/${24 + (i % 5)}`),
+    ]);
+    expect([asked(), asked(namespaces[0])]).toEqual([nobody, everybody]);
+    // Where a group lets nothing in, neither do limits.
+    await network.ensureSecurityGroups(vip.id, ['closed']);
+    expect(asked(namespaces[0])).toEqual(nobody);
+    await network.deletePort('limited');
+    expect(tables()).toEqual([]);
+    for (const address of vips) {
+      sh(
+        'ip',
+        '-n',
+        namespaces[1],
+        'address',
+        'delete',
+        `${address}/${address.includes(':') ? 64 : 24}`,
+        'dev',
+        link,
+      );
+    }
+  });
+
   test('a floating IP leads to its port from the host and from neighbours, also after a restart, until it goes', async () => {
     const outside = (await network.ensureNetwork({ name: 'public', router_external: true })).id;
     await network.ensureSubnet({ name: 'v4', network_id: outside, cidr: '198.18.85.0/24' });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { isHaproxyInstalled } from '../../src/dataplane/haproxy/haproxy-check.fixture.ts';
 import { silentLog } from '../../src/lib/log.ts';
-import { purgeDirectory, startStandalone } from '../../src/main/standalone.ts';
+import { purgeDirectory, type StandaloneOptions, startStandalone } from '../../src/main/standalone.ts';
 import { extendPath } from '../../src/main/start-checks.ts';
 import type { System } from '../../src/main/system.ts';
 import { OttaviaProcess } from '../ottavia-process.ts';
@@ -35,13 +35,13 @@ export interface SystemHere extends RealSystem {
   networks: NonNullable<System['networks']>;
 }
 
-/** In this process: where its own end is not what is tested. */
-export async function openSystemHere(): Promise<SystemHere> {
+/** In this process: where its own end is not what is tested. `options` are for what is not as a user starts it. */
+export async function openSystemHere(options: Partial<StandaloneOptions> = {}): Promise<SystemHere> {
   extendPath(process.env);
   const dataDir = mkdtempSync(join(tmpdir(), 'ottavia-traffic-'));
   await using made = new AsyncDisposableStack();
   made.defer(() => leaveNothing(dataDir));
-  const { system, stop } = await startStandalone({ dataDir, listen: '127.0.0.1:0' }, silentLog);
+  const { system, stop } = await startStandalone({ dataDir, listen: '127.0.0.1:0', ...options }, silentLog);
   made.defer(stop);
   const api = new Lbaas(dataDir);
   const { systemId, networks } = system;
@@ -89,9 +89,10 @@ export class SystemProcess implements RealSystem {
     return this.#program?.stderr ?? '';
   }
 
-  async start(): Promise<void> {
+  /** With what the environment says besides, this time. */
+  async start(more: Record<string, string> = {}): Promise<void> {
     const args = ['standalone', '--data-dir', this.dataDir, '--listen', `127.0.0.1:${this.#port}`];
-    const env = { ...process.env, ...this.#environment };
+    const env = { ...process.env, ...this.#environment, ...more };
     this.#program = new OttaviaProcess(args, { env });
     await this.#program.ready();
   }

@@ -73,7 +73,7 @@ describe.skipIf(trafficObstacle)(titled('while requests run'), () => {
   });
   afterAll(() => made.disposeAsync());
 
-  test('a member is added, drained, filled again and removed', async () => {
+  test('a member is added, drained, filled again and removed [member.weight, drain, IPv4]', async () => {
     await underLoad(async loads => {
       const b = await add('b');
       await active();
@@ -96,7 +96,7 @@ describe.skipIf(trafficObstacle)(titled('while requests run'), () => {
     });
   });
 
-  test('a monitor comes and goes, and members come and go under it', async () => {
+  test('a monitor comes and goes, and members come and go under it [healthmonitor.type=HTTP, reload, IPv4]', async () => {
     await underLoad(async loads => {
       const monitor = await system.api.create('healthmonitors', {
         ...{ pool_id: pool.id, type: 'HTTP', url_path: '/health' },
@@ -115,7 +115,7 @@ describe.skipIf(trafficObstacle)(titled('while requests run'), () => {
     });
   });
 
-  test('what only a reload can change is changed: algorithm, timeouts, another listener', async () => {
+  test('what only a reload can change is changed: algorithm, timeouts, another listener [listener.default_pool_id, reload, IPv4]', async () => {
     await underLoad(async () => {
       await system.api.set(`pools/${pool.id}`, { lb_algorithm: 'LEAST_CONNECTIONS' });
       await active();
@@ -133,7 +133,7 @@ describe.skipIf(trafficObstacle)(titled('while requests run'), () => {
     });
   });
 
-  test('members are replaced as fast as the API takes them', async () => {
+  test('members are replaced as fast as the API takes them [drain, IPv4]', async () => {
     await underLoad(async loads => {
       for (let i = 0; i < 8; i++) {
         const name = ['b', 'c', 'd'][i % 3]!;
@@ -149,7 +149,7 @@ describe.skipIf(trafficObstacle)(titled('while requests run'), () => {
     expect(listed.map(member => member.name)).toEqual(['a']);
   });
 
-  test('a slow download outlives the removal of its own and of another member, and reloads', async () => {
+  test('a slow download outlives the removal of its own and of another member, and reloads [drain, reload, IPv4]', async () => {
     const [b, d] = [await add('b'), await add('d')];
     await active();
     const chunks = 80;

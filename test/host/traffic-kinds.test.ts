@@ -53,7 +53,7 @@ describe.skipIf(trafficObstacle)(titled('a VIP'), () => {
   });
   afterAll(() => made.disposeAsync());
 
-  test('has several listeners of several protocols side by side', async () => {
+  test('has several listeners of several protocols side by side [listener.protocol=HTTP, listener.protocol=TCP, listener.protocol=HTTPS, listener.protocol_port, pool.protocol=HTTP, pool.protocol=TCP, pool.protocol=HTTPS, member.address, member.protocol_port, IPv4]', async () => {
     const answers = await Promise.all([
       tally(`http://${lb.vip_address}`, 5),
       tally(`https://${lb.vip_address}`, 5),
@@ -62,25 +62,28 @@ describe.skipIf(trafficObstacle)(titled('a VIP'), () => {
     expect(answers).toEqual([{ http: 5 }, { https: 5 }, 'tcp\nping']);
   });
 
-  test('carries bytes as they are, and as many as come', async () => {
+  test('carries bytes as they are, and as many as come [listener.protocol=TCP, pool.protocol=TCP, IPv4]', async () => {
     const bytes = '0123456789'.repeat(MEGABYTE / 2);
     expect((await echo(String(lb.vip_address), 81, bytes)) === `tcp\n${bytes}`).toBe(true);
   });
 
-  test('leaves TLS to the member', async () => {
+  test('leaves TLS to the member [listener.protocol=HTTPS, pool.protocol=HTTPS, IPv4]', async () => {
     expect(await members.certificateOf(String(lb.vip_address), 443)).toBe('member-of-tls');
   });
 
   test.each([
-    ['PROXY', 82, 1],
-    ['PROXYV2', 83, 2],
-  ])('tells the member of a %s pool where a request came from', async (_pool, port, version) => {
-    const from = members.addresses[1]!;
-    const { body } = await members.ask(`http://${lb.vip_address}:${port}/r/0`, from);
-    expect(JSON.parse(body)).toMatchObject({ name: 'proxy', version, family: 'TCP4', source: from });
-  });
+    ['PROXY', 'PROXY', 82, 1],
+    ['PROXYV2', 'PROXYV2', 83, 2],
+  ])(
+    'tells the member of a %s pool where a request came from [pool.protocol=%s, proxy-protocol, IPv4]',
+    async (_pool, _tag, port, version) => {
+      const from = members.addresses[1]!;
+      const { body } = await members.ask(`http://${lb.vip_address}:${port}/r/0`, from);
+      expect(JSON.parse(body)).toMatchObject({ name: 'proxy', version, family: 'TCP4', source: from });
+    },
+  );
 
-  test('reaches members in a network of their own, and leaves it with the last of them', async () => {
+  test('reaches members in a network of their own, and leaves it with the last of them [member.subnet_id, member.address, IPv4]', async () => {
     const { api, networks } = system;
     const { bridge } = networks;
     const network = await bridge.ensureNetwork({ name: 'members' });
@@ -102,7 +105,7 @@ describe.skipIf(trafficObstacle)(titled('a VIP'), () => {
     expect(await tally(`http://${lb.vip_address}`, 5)).toEqual({ http: 5 });
   });
 
-  test('may be an IPv6 address, in any spelling', async () => {
+  test('may be an IPv6 address, in any spelling [loadbalancer.vip_subnet_id, loadbalancer.vip_address, healthmonitor.type=PING, member.address, IPv6]', async () => {
     const { api, networks } = system;
     const network = await networks.bridge.ensureNetwork({ name: 'six' });
     const six = await networks.bridge.ensureSubnet({

@@ -15,6 +15,9 @@ import {
 
 const SUBNET = '10000000-0000-4000-8000-000000000000';
 const MEMBER_SUBNET = '20000000-0000-4000-8000-000000000000';
+/** In the VIP's network; the network in memory knows that from the last digit. */
+const NEIGHBOUR_SUBNET = '30000000-0000-4000-8000-000000000000';
+const NETWORK = '30000000-0000-4000-8000-000000000001';
 
 /** What a user's session does, as requests that follow each other with the worker in between. */
 interface Scenario {
@@ -27,12 +30,15 @@ interface Scenario {
 
 async function createTree(system: SystemProcess): Promise<void> {
   const lb = await system.request('POST', '/loadbalancers', {
-    loadbalancer: { name: 'lb', vip_subnet_id: SUBNET, project_id: 'p' },
+    loadbalancer: { name: 'lb', vip_network_id: NETWORK, vip_subnet_id: SUBNET, project_id: 'p' },
   });
   await system.drain();
   const { id } = lb.body.loadbalancer;
   const listener = await system.request('POST', '/listeners', {
-    listener: { name: 'l', loadbalancer_id: id, protocol: 'HTTP', protocol_port: 80 },
+    listener: {
+      ...{ name: 'l', loadbalancer_id: id, protocol: 'HTTP', protocol_port: 80 },
+      allowed_cidrs: ['192.0.2.0/24'],
+    },
   });
   const pool = await system.request('POST', '/pools', {
     pool: {
@@ -48,7 +54,7 @@ async function createTree(system: SystemProcess): Promise<void> {
     member: { name: 'm1', address: '192.0.2.10', protocol_port: 80, subnet_id: MEMBER_SUBNET },
   });
   await system.request('POST', `/pools/${poolId}/members`, {
-    member: { name: 'm2', address: '192.0.2.11', protocol_port: 80 },
+    member: { name: 'm2', address: '192.0.2.11', protocol_port: 80, subnet_id: NEIGHBOUR_SUBNET },
   });
   await system.request('POST', '/healthmonitors', {
     healthmonitor: { name: 'h', pool_id: poolId, type: 'HTTP', delay: 1, timeout: 1, max_retries: 1 },
@@ -86,6 +92,22 @@ async function updateTree(system: SystemProcess): Promise<void> {
   await system.drain();
 }
 
+async function createTls(system: SystemProcess): Promise<void> {
+  const tls = { protocol: 'TERMINATED_HTTPS', protocol_port: 443 };
+  const listener = { name: 'tls', ...tls, default_tls_container_ref: 'http://secrets/1' };
+  await system.request('POST', '/loadbalancers', {
+    loadbalancer: { name: 'lb', vip_subnet_id: SUBNET, project_id: 'p', listeners: [listener] },
+  });
+  await system.drain();
+}
+
+async function changeCertificates(system: SystemProcess): Promise<void> {
+  await system.request('PUT', `/listeners/${await idOf(system, '/listeners', 'tls')}`, {
+    listener: { default_tls_container_ref: 'http://secrets/2' },
+  });
+  await system.drain();
+}
+
 async function failOver(system: SystemProcess): Promise<void> {
   const lb = await idOf(system, '/loadbalancers', 'lb');
   await system.request('PUT', `/loadbalancers/${lb}/failover`);
@@ -105,6 +127,7 @@ async function removeAll(system: SystemProcess): Promise<void> {
 const SCENARIOS: Scenario[] = [
   { name: 'create', when: createTree },
   { name: 'update', given: createTree, when: updateTree },
+  { name: 'change of certificates', given: createTls, when: changeCertificates },
   { name: 'failover', given: createTree, when: failOver },
   { name: 'delete', given: createTree, when: removeAll },
 ];
@@ -148,7 +171,7 @@ async function run(scenario: Scenario, mortal: Mortal, ending: 'finish' | 'delet
       calls: mortal.calls,
       died: mortal.dead,
       ...pictures,
-      leftAfterDelete: await leftovers(db, cloud),
+      leftAfterDelete: await leftovers(db, cloud, outside.secrets),
     };
   } finally {
     await healthy.close();

@@ -42,6 +42,7 @@ export class Mortal {
       network: this.#wrapDriver('network', outside.network),
       amphora: this.#wrapDriver('amphora', outside.amphora),
       authority: this.#wrapDriver('authority', outside.authority),
+      secrets: this.#wrapDriver('secrets', outside.secrets),
     };
   }
 

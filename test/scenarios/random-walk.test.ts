@@ -17,7 +17,10 @@ const OPERATIONS = Number(process.env.OTTAVIA_WALK_OPERATIONS ?? 1500);
 const SEED = Number(process.env.OTTAVIA_WALK_SEED ?? Date.now() % 1_000_000);
 const CLIENTS = 4;
 
-const SUBNETS = ['10000000-0000-4000-8000-000000000000', '20000000-0000-4000-8000-000000000000', null];
+/** The VIP's, one of another network, one more of the VIP's network, none. */
+const REFERENCES = ['http://secrets/1', 'http://secrets/2', 'http://secrets/3'];
+const SUBNETS = [...[1, 2, 3].map(n => `${n}0000000-0000-4000-8000-000000000000`), null];
+const NETWORK = '30000000-0000-4000-8000-000000000001';
 
 test(`random changes by ${CLIENTS} clients with two workers lead to the world that a fresh build gives (seed ${SEED})`, async () => {
   const cloud = new NoopCloud();
@@ -62,7 +65,7 @@ test(`random changes by ${CLIENTS} clients with two workers lead to the world th
     for (const { id } of body.loadbalancers)
       await system.request('DELETE', `/loadbalancers/${id}?cascade=true`);
     await system.drain();
-    expect(await leftovers(db, cloud)).toEqual([]);
+    expect(await leftovers(db, cloud, outside.secrets)).toEqual([]);
   } finally {
     walking = false;
     await system.close();
@@ -84,7 +87,10 @@ async function randomOperation(system: SystemProcess, random: () => number): Pro
       number(8) === 0 ? 1 : 0.2,
       () =>
         system.request('POST', '/loadbalancers', {
-          loadbalancer: { name: `lb${number(9)}`, vip_subnet_id: SUBNETS[0], project_id: 'p' },
+          loadbalancer: {
+            ...{ name: `lb${number(9)}`, project_id: 'p' },
+            ...{ vip_network_id: NETWORK, vip_subnet_id: SUBNETS[0] },
+          },
         }),
     ],
     [
@@ -105,8 +111,12 @@ async function randomOperation(system: SystemProcess, random: () => number): Pro
           listener: {
             name: `l${number(99)}`,
             loadbalancer_id: await pick('/loadbalancers'),
-            protocol: randomFrom(random, ['HTTP', 'TCP', 'HTTPS']),
             protocol_port: 80 + number(6),
+            ...randomFrom<object>(random, [
+              ...['HTTP', 'TCP', 'HTTPS'].map(protocol => ({ protocol })),
+              { protocol: 'TERMINATED_HTTPS', default_tls_container_ref: REFERENCES[number(3)] },
+            ]),
+            allowed_cidrs: randomFrom(random, [null, ['192.0.2.0/24', '198.51.100.7/32']]),
           },
         }),
     ],
@@ -122,6 +132,13 @@ async function randomOperation(system: SystemProcess, random: () => number): Pro
       async () =>
         system.request('PUT', `/listeners/${await pick('/listeners')}`, {
           listener: { default_pool_id: number(3) > 0 ? await pick('/pools') : null },
+        }),
+    ],
+    [
+      0.5,
+      async () =>
+        system.request('PUT', `/listeners/${await pick('/listeners')}`, {
+          listener: { default_tls_container_ref: REFERENCES[number(3)] },
         }),
     ],
     [0.7, async () => system.request('DELETE', `/listeners/${await pick('/listeners')}`)],

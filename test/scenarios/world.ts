@@ -49,6 +49,7 @@ export interface Outside {
   network: NoopNetwork;
   amphora: NoopAmphora;
   authority: CertificateAuthority;
+  secrets: NoopSecrets;
 }
 
 export function outsideOf(db: Db, cloud: NoopCloud): Outside {
@@ -57,6 +58,7 @@ export function outsideOf(db: Db, cloud: NoopCloud): Outside {
     compute: new NoopCompute(cloud),
     network: new NoopNetwork(cloud),
     amphora: new NoopAmphora(cloud),
+    secrets: new NoopSecrets(),
     authority: {
       issueAgentCertificate: async id => ({
         pem: new Secret(`certificate of ${id}`),
@@ -86,6 +88,7 @@ export class SystemProcess {
       clock,
       log: silentLog,
       agentConfig: amphora => `amphora_id = ${amphora.id}`,
+      rsyslogConfig: '',
       settings: {
         haproxy: DEFAULT_HAPROXY_SETTINGS,
         servesEverything: true,
@@ -113,7 +116,8 @@ export class SystemProcess {
       queue: { notify: async () => {} },
       settings: DEFAULT_API_SETTINGS,
       policy: new Policy(),
-      secrets: new NoopSecrets(),
+      secrets: outside.secrets,
+      accessLog: { unavailable: 'nothing is logged here' },
       authenticate: async () => ({
         user_id: 'u',
         project_id: 'p',
@@ -171,9 +175,12 @@ export async function servedWorld(db: Db, cloud: NoopCloud): Promise<unknown[]> 
   const served: unknown[] = [];
   for (const { id } of alive) {
     const graph = (await loadGraph(db, id))!;
-    const { name, fixed_ips } = take(cloud.ports, vipPortName(id), owned);
+    const { name, fixed_ips, limits } = take(cloud.ports, vipPortName(id), owned);
     const amphorae = graph.amphorae.toSorted((a, b) => (a.role! < b.role! ? -1 : 1));
-    served.push({ vip: { name, fixed_ips }, amphorae: amphorae.map(a => servedAmphora(a, cloud, owned)) });
+    served.push({
+      vip: { name, fixed_ips, limits },
+      amphorae: amphorae.map(a => servedAmphora(a, cloud, owned)),
+    });
   }
   for (const name of [...cloud.ports.keys(), ...cloud.instances.keys()]) {
     if (!owned.has(name)) throw new Error(`Nobody owns ${name}`);
@@ -189,7 +196,9 @@ function servedAmphora(amphora: Amphora, cloud: NoopCloud, owned: Set<string>): 
     .toSorted((a, b) => (a.network_id < b.network_id ? -1 : 1));
   for (const port of memberPorts) owned.add(port.name);
   const { role, status } = amphora;
-  const plugged = memberPorts.map(port => agent.networks.get(port.mac_address));
+  const ports = [vrrpPort, ...memberPorts];
+  const plugged = ports.map(port => agent.networks.get(port.mac_address));
+  const subnets = ports.map(port => port.fixed_ips.map(ip => ip.subnet_id).sort());
   const { allowed_addresses } = vrrpPort;
   const picture = {
     role,
@@ -199,6 +208,7 @@ function servedAmphora(amphora: Amphora, cloud: NoopCloud, owned: Set<string>): 
     allowed_addresses,
     vips: [...agent.vips],
     plugged,
+    subnets,
     config: agent.config,
   };
   let text = JSON.stringify(picture);
@@ -206,7 +216,7 @@ function servedAmphora(amphora: Amphora, cloud: NoopCloud, owned: Set<string>): 
     if (found) text = text.replaceAll(found, to);
   };
   rename(amphora.id, 'AMPHORA');
-  [vrrpPort, ...memberPorts].forEach((port, i) => {
+  ports.forEach((port, i) => {
     rename(port.id, `PORT ${i}`);
     rename(port.mac_address, `MAC ${i}`);
     for (const ip of port.fixed_ips) rename(`"${ip.ip_address}"`, `"ADDRESS ${i}"`);
@@ -273,14 +283,20 @@ export async function unsettledRows(db: Db): Promise<string[]> {
 }
 
 /** Rows and things that are left over when every load balancer was deleted; empty when nothing is. */
-export async function leftovers(db: Db, cloud: NoopCloud): Promise<string[]> {
-  const left = [...cloud.ports.keys(), ...cloud.instances.keys()];
+export async function leftovers(db: Db, cloud: NoopCloud, secrets?: NoopSecrets): Promise<string[]> {
+  const consumers = [...(secrets?.consumers ?? [])].filter(([, each]) => each.size > 0);
+  const left = [
+    ...cloud.ports.keys(),
+    ...cloud.instances.keys(),
+    ...consumers.map(([reference]) => reference),
+  ];
   for (const table of [
     ...CHILD_TABLES,
     'lease',
     'amphora_member_port',
     'amphora_health',
     'listener_statistics',
+    'secret_use',
   ] as const) {
     const rows = await db
       .selectFrom(table as 'listener')

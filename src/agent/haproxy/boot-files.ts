@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Paths } from '../config.ts';
 import { findText, writeWhole } from '../files.ts';
+import { ensureCheckPrograms } from '../lvs/programs.ts';
 
 /** haproxy gives its checks an empty PATH. Source: HAProxy 2.6 configuration manual, "external-check path". */
 const PING_WRAPPER = `#!/bin/sh
@@ -20,6 +21,7 @@ export function ensureBootFiles(paths: Paths, agentProgram: string): void {
     writeWhole(paths.userGroup, `global\n    group ${group}\n`);
   }
   if (!existsSync(paths.pingWrapper)) writeWhole(paths.pingWrapper, PING_WRAPPER, 0o755);
+  ensureCheckPrograms(paths, agentProgram);
   const check = join(paths.programs, 'haproxy-vrrp-check');
   if (!existsSync(check)) {
     writeWhole(check, `#!/bin/sh\nexec ${process.execPath} ${agentProgram} vrrp-check "$@"\n`, 0o755);

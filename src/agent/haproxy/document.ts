@@ -7,6 +7,9 @@ export interface Server {
   port: string;
   weight: number;
   disabled: boolean;
+  /** Where it is checked instead, as `addr` and `port` say. */
+  checkAddress: string | undefined;
+  checkPort: string | undefined;
   /** All other words of its line, in their order. */
   options: readonly string[];
 }
@@ -66,10 +69,12 @@ function parseServer(head: string, words: readonly string[]): Server | undefined
   const server = {
     backend: head.slice(head.indexOf(' ') + 1),
     name,
-    address: where.slice(0, colon).replace(/^\[(.*)\]$/, '$1'),
+    address: withoutBrackets(where.slice(0, colon)),
     port: where.slice(colon + 1),
     weight: 1,
     disabled: false,
+    checkAddress: undefined as string | undefined,
+    checkPort: undefined as string | undefined,
     options: [] as string[],
   };
   for (let i = 3; i < words.length; i++) {
@@ -77,10 +82,14 @@ function parseServer(head: string, words: readonly string[]): Server | undefined
       server.weight = Number(words[++i]);
       if (!Number.isInteger(server.weight)) return undefined;
     } else if (words[i] === 'disabled') server.disabled = true;
+    else if (words[i] === 'addr') server.checkAddress = withoutBrackets(words[++i] ?? '');
+    else if (words[i] === 'port') server.checkPort = words[++i];
     else server.options.push(words[i]!);
   }
   return server;
 }
+
+const withoutBrackets = (address: string): string => address.replace(/^\[(.*)\]$/, '$1');
 
 /** Every server of every backend, by `<backend>/<server>`. */
 export function listServers(document: Document): Map<string, Server> {

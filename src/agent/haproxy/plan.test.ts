@@ -62,6 +62,24 @@ describe('changes that reach haproxy over its runtime socket', () => {
       ['set server p1:l1/m1 addr 10.0.0.9 port 81'],
     ],
     [
+      'a server is checked elsewhere',
+      [`${M1} addr 10.0.0.8`],
+      [`${M1} addr [2001:db8::8] port 81`],
+      ['set server p1:l1/m1 check-addr 2001:db8::8', 'set server p1:l1/m1 check-port 81'],
+    ],
+    [
+      'a server with TLS is added, checked elsewhere',
+      [],
+      [
+        'server m1 10.0.0.1:80 weight 1 check check-ssl verify none inter 1s addr 10.0.0.8 ssl sni ssl_fc_sni',
+      ],
+      [
+        `add server p1:l1/m1 10.0.0.1:80 weight 1 check check-ssl verify none inter 1s ssl sni ssl_fc_sni addr 10.0.0.8 ${POOL}`,
+        'enable health p1:l1/m1',
+        'set server p1:l1/m1 state ready',
+      ],
+    ],
+    [
       'all servers are replaced: the new ones first',
       [M1],
       [M2],
@@ -80,6 +98,33 @@ describe('changes that reach haproxy over its runtime socket', () => {
     ],
   ])('%s', (_, before, after, commands) => {
     expect(commandsOf({ servers: before }, { servers: after })).toEqual(commands);
+  });
+
+  test('a server of a pool with cookies gets one', () => {
+    const extra = ['cookie SRV insert indirect nocache dynamic', 'dynamic-cookie-key p1'];
+    const server = 'server m1 10.0.0.1:80 weight 1';
+    expect(commandsOf({ extra }, { extra, servers: [server] })).toEqual([
+      `add server p1:l1/m1 10.0.0.1:80 weight 1 ${POOL}`,
+      'set dynamic-cookie-key backend p1:l1 p1',
+      'set server p1:l1/m1 state ready',
+    ]);
+  });
+
+  test('sources that are hashed consistently take a new server and its place', () => {
+    const extra = ['hash-type consistent'];
+    const server = 'server m1 10.0.0.1:80 weight 1 id 7';
+    expect(commandsOf({ balance: 'source', extra }, { balance: 'source', extra, servers: [server] })).toEqual(
+      [`add server p1:l1/m1 10.0.0.1:80 weight 1 id 7 ${POOL}`, 'set server p1:l1/m1 state ready'],
+    );
+  });
+
+  test('says how many members it is about, each once', () => {
+    const two = (...servers: string[]) => {
+      const text = config({ servers });
+      return `${text}\n${text.slice(text.indexOf('\nbackend')).replace('p1:l1', 'p1:l2')}`;
+    };
+    const plan = planChange(two(M1, M2), two(M2.replace('weight 1', 'weight 2'), M1.replace('m1', 'm3')));
+    expect(plan).toMatchObject({ kind: 'runtime', reason: 'members: 1 added, 1 changed, 1 removed' });
   });
 
   test('a static algorithm takes a change of state', () => {
@@ -109,7 +154,12 @@ describe('changes that need a reload', () => {
     ['an option of a server', { servers: [M1] }, { servers: [M1.replace('fall 3', 'fall 2')] }],
     ['a server becomes a backup', { servers: [M1] }, { servers: [`${M1} backup`] }],
     ['a server with a cookie', {}, { servers: ['server m1 10.0.0.1:80 weight 1 cookie m1'] }],
-    ['a server with TLS', {}, { servers: ['server m1 10.0.0.1:80 weight 1 ssl verify none'] }],
+    ['a server is checked where it serves again', { servers: [`${M1} port 81`] }, { servers: [M1] }],
+    [
+      'a server whose cookie is its own, although all have one',
+      { extra: ['dynamic-cookie-key k'] },
+      { extra: ['dynamic-cookie-key k'], servers: ['server m1 10.0.0.1:80 cookie m1'] },
+    ],
     [
       'a server checked by a program',
       { extra: ['option external-check'] },
@@ -144,4 +194,32 @@ describe('changes that need a reload', () => {
     expect(planChange(more, config({})).kind).toBe('reload');
     expect(planChange('', config({})).kind).toBe('reload');
   });
+});
+
+test.each<[string, Parts, Parts]>([
+  ['listener l1: timeout client 1', {}, { timeout: 1 }],
+  ['pool p1 of listener l1: balance leastconn', {}, { balance: 'leastconn' }],
+  ['pool p1 of listener l1: without option allbackups', { extra: ['option allbackups'] }, {}],
+  ['pool p1 of listener l1: order of lines', { extra: ['a', 'b'] }, { extra: ['b', 'a'] }],
+  [
+    'pool p1 of listener l1: order of members',
+    { balance: 'source', servers: [M1, M2] },
+    { balance: 'source', servers: [M2, M1] },
+  ],
+  ['member m1 of pool p1: option backup differs', { servers: [M1] }, { servers: [`${M1} backup`] }],
+  ['member m1 of pool p1: option cookie cannot be added at run time', {}, { servers: [`${M1} cookie m1`] }],
+  [
+    'member m1 of pool p1: it is checked by a program',
+    { extra: ['option external-check'] },
+    { extra: ['option external-check'], servers: [M1] },
+  ],
+  ['a configuration is not understood', {}, { servers: [M1, M1] }],
+])('a reload is explained: %s', (reason, before, after) => {
+  expect(planChange(config(before), config(after))).toEqual({ kind: 'reload', reason });
+});
+
+test('a listener that comes explains more than the limit that grows with it', () => {
+  const more = `${config({}).replace('maxconn 100', 'maxconn 200')}\nfrontend l2\n    bind 10.0.0.5:81\n`;
+  expect(planChange(config({}), more)).toMatchObject({ reason: 'listener l2 added' });
+  expect(planChange(more, config({}))).toMatchObject({ reason: 'listener l2 removed' });
 });

@@ -1,23 +1,32 @@
 /** Runs one haproxy per load balancer in the inner namespace: check, start, stop, and changes without a lost connection. */
 import { mkdirSync, rmSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { CommandError, run } from '../../lib/command.ts';
 import { errorChain } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { peerName } from '../../lib/peer-name.ts';
+import type { AgentApplied } from '../../wire/agent-api.ts';
 import { type AgentConfig, type HaproxyFiles, haproxyFiles } from '../config.ts';
 import { findText, removeFile, writeWhole } from '../files.ts';
 import { INNER_NAMESPACE } from '../network/namespace.ts';
-import { endProcess, findDaemon, isAlive, signalProcess } from '../process-table.ts';
-import { awaitCondition } from '../wait.ts';
+import { endProcess, findDaemon, signalProcess } from '../process-table.ts';
+import { metricsSections } from '../prometheus/proxy.ts';
+import { planWithCertificates, withCertificates } from './certificates.ts';
 import { listServers, parseDocument } from './document.ts';
-import { planChange, type RuntimeCommand } from './plan.ts';
+import { endSessions, listOverdue, noteDrains } from './drains.ts';
+import { admitClients, Handover } from './handover.ts';
+import { enterChange } from './ledger.ts';
+import { awaitBoth, awaitWorker, pauseBeforeReloadMs } from './master.ts';
+import type { Plan, RuntimeCommand } from './plan.ts';
 import { ensureQuickStart } from './quick-start.ts';
 import { keepCheckResults } from './servers-state.ts';
 import { ask } from './socket.ts';
 
 const CHECK_TIMEOUT_MS = 30_000;
 const START_TIMEOUT_MS = 20_000;
-const MASTER_TIMEOUT_MS = 1_000;
+const COMMAND_TIMEOUT_MS = 5_000;
+
+const reloadBlindly: Plan = { kind: 'reload', reason: 'what it runs is not known for sure' };
 
 export interface HaproxyOptions {
   config: AgentConfig;
@@ -26,16 +35,17 @@ export interface HaproxyOptions {
   aroundReset(loadBalancerId: string, work: () => Promise<void>): Promise<void>;
 }
 
-/** How a change reached haproxy. */
-export type Applied = 'started' | 'reloaded' | 'runtime' | 'nothing';
-
 /** Callers see to it that only one change happens at a time. */
 export class Haproxy {
   readonly #options: HaproxyOptions;
   #quickStart: Promise<string[]> | undefined;
+  #reloadedAt = Number.NEGATIVE_INFINITY;
+  /** How long drained members keep their sessions; 0: until they end. */
+  drainTimeoutMs: number;
 
   constructor(options: HaproxyOptions) {
     this.#options = options;
+    this.drainTimeoutMs = options.config.memberDrainTimeoutMs;
   }
 
   files(loadBalancerId: string): HaproxyFiles {
@@ -55,52 +65,56 @@ export class Haproxy {
     });
   }
 
+  /** For an agent that cannot know how far its predecessor came with a reload. */
+  async admitClients(loadBalancerId: string): Promise<void> {
+    if (this.isRunning(loadBalancerId)) await admitClients(this.files(loadBalancerId).adminSocket);
+  }
+
   /** Makes haproxy run what its file says, by the gentlest way there is; starts it when it does not run. */
-  async apply(loadBalancerId: string): Promise<Applied> {
+  async apply(loadBalancerId: string): Promise<AgentApplied> {
     const files = this.files(loadBalancerId);
     const master = this.#findMaster(loadBalancerId);
-    if (master === undefined) {
-      await this.start(loadBalancerId);
-      return 'started';
-    }
-    const wanted = findText(files.config) ?? '';
+    if (master === undefined) return this.start(loadBalancerId, 'it did not run');
+    const wanted = withCertificates(findText(files.config) ?? '', findText);
     const running = findText(files.applied);
-    const plan =
+    const { plan, text } =
       running === undefined
-        ? ({ kind: 'reload', reason: 'what it runs is not known for sure' } as const)
-        : planChange(running, wanted);
+        ? { plan: reloadBlindly, text: wanted }
+        : planWithCertificates(running, wanted, findText);
     if (plan.kind === 'nothing') {
-      writeWhole(files.applied, wanted, 0o600);
-      return 'nothing';
+      writeWhole(files.applied, text, 0o600);
+      return enterChange(files.ledger, 'nothing', '');
     }
+    if (this.drainTimeoutMs > 0) await noteDrains(files, wanted, Date.now());
     // Until all of it is done, nobody may take the old text for what runs.
     removeFile(files.applied);
-    let reason = plan.kind === 'reload' ? plan.reason : '';
+    let { reason } = plan;
     if (plan.kind === 'runtime') {
       try {
         await this.#command(files, plan.commands);
-        writeWhole(files.applied, wanted, 0o600);
-        return 'runtime';
+        writeWhole(files.applied, text, 0o600);
+        return enterChange(files.ledger, 'runtime', reason);
       } catch (error) {
         // The file holds the whole wish, so a reload makes good whatever was done by half.
-        reason = errorChain(error);
+        reason = `${reason}: ${errorChain(error)}`;
       }
     }
     this.#options.log.info({ load_balancer_id: loadBalancerId, reason }, 'reloading haproxy');
     await this.#reload(loadBalancerId, master);
     writeWhole(files.applied, wanted, 0o600);
-    return 'reloaded';
+    return enterChange(files.ledger, 'reloaded', reason);
   }
 
   /** Success when it runs already. */
-  async start(loadBalancerId: string): Promise<void> {
+  async start(loadBalancerId: string, reason: string): Promise<AgentApplied> {
     const { config, log } = this.#options;
     const files = this.files(loadBalancerId);
     writeWhole(files.wanted, '');
-    if (this.isRunning(loadBalancerId)) return;
-    const wanted = findText(files.config) ?? '';
-    for (const stale of [files.applied, files.serversState, files.pid, files.adminSocket]) removeFile(stale);
-    writeWhole(files.extra, renderExtra(files), 0o600);
+    if (this.isRunning(loadBalancerId)) return enterChange(files.ledger, 'nothing', '');
+    const wanted = withCertificates(findText(files.config) ?? '', findText);
+    const { applied, serversState, pid, adminSocket, drains } = files;
+    for (const stale of [applied, serversState, pid, adminSocket, drains]) removeFile(stale);
+    await this.#writeExtra(loadBalancerId);
     const haproxy = [
       ...[config.haproxyCommand, '-W', '-D'],
       ...['-f', files.config, '-f', config.paths.userGroup, '-f', files.extra],
@@ -111,7 +125,7 @@ export class Haproxy {
       await run('ip', ['netns', 'exec', INNER_NAMESPACE, ...haproxy], { timeoutMs: START_TIMEOUT_MS });
       const master = this.#findMaster(loadBalancerId);
       if (master === undefined) throw new Error('haproxy ended');
-      await this.#awaitWorker(files, { master });
+      await awaitWorker(files, { master }, START_TIMEOUT_MS, () => this.#explain(files));
     };
     try {
       await this.#options.aroundReset(loadBalancerId, spawn);
@@ -119,7 +133,8 @@ export class Haproxy {
       throw new Error(`Cannot start haproxy of load balancer ${loadBalancerId}`, { cause });
     }
     writeWhole(files.applied, wanted, 0o600);
-    log.info({ load_balancer_id: loadBalancerId }, 'haproxy started');
+    log.info({ load_balancer_id: loadBalancerId, reason }, 'haproxy started');
+    return enterChange(files.ledger, 'started', reason);
   }
 
   /** Success when it does not run. Connections end. */
@@ -139,11 +154,6 @@ export class Haproxy {
     rmSync(files.directory, { recursive: true, force: true });
   }
 
-  /** The next change is a reload, because something other than the configuration file differs. */
-  forgetApplied(loadBalancerId: string): void {
-    removeFile(this.files(loadBalancerId).applied);
-  }
-
   /** Removes servers from the running haproxy that only waited for their last connection; those in use stay for the next time. */
   async retire(loadBalancerId: string, servers: readonly string[]): Promise<void> {
     const files = this.files(loadBalancerId);
@@ -154,6 +164,22 @@ export class Haproxy {
     for (const server of servers) {
       if (listed?.has(server) === false) await ask(files.adminSocket, `del server ${server}`);
     }
+  }
+
+  /** Ends what is left of drains whose time is over, so that `retire` can remove the servers that are to go. */
+  async endDrains(loadBalancerId: string): Promise<void> {
+    const servers = this.listOverdue(loadBalancerId);
+    if (servers.length === 0) return;
+    this.#options.log.info(
+      { load_balancer_id: loadBalancerId, servers },
+      'drained long enough; ending sessions',
+    );
+    await endSessions(this.files(loadBalancerId), servers);
+  }
+
+  /** What `endDrains` would end. */
+  listOverdue(loadBalancerId: string): string[] {
+    return listOverdue(this.files(loadBalancerId), this.drainTimeoutMs, Date.now());
   }
 
   #ensureQuickStart(): Promise<string[]> {
@@ -168,58 +194,42 @@ export class Haproxy {
   }
 
   async #command(files: HaproxyFiles, commands: readonly RuntimeCommand[]): Promise<void> {
-    for (const { command, success } of commands) {
-      const answer = await ask(files.adminSocket, command);
+    for (const { command, success, payload } of commands) {
+      const answer = await ask(files.adminSocket, command, COMMAND_TIMEOUT_MS, payload);
       if (!success.test(answer)) throw new Error(`haproxy answers "${command}" with: ${answer}`);
     }
   }
 
   async #reload(loadBalancerId: string, master: number): Promise<void> {
     const files = this.files(loadBalancerId);
-    writeWhole(files.extra, renderExtra(files), 0o600);
+    await this.#writeExtra(loadBalancerId);
+    const { processes, worker } = await awaitBoth(files, COMMAND_TIMEOUT_MS);
+    const sinceLastMs = performance.now() - this.#reloadedAt;
+    await delay(pauseBeforeReloadMs(processes?.oldWorkers.length ?? 0, sinceLastMs));
+    const handover = worker === undefined ? undefined : await Handover.begin(files);
+    if (handover !== undefined) await this.#writeExtra(loadBalancerId, handover.config);
+    const before = { master, worker, reloads: processes?.reloads };
     const signal = async () => {
-      const [worker, reloads] = await Promise.all([
-        this.#findWorker(files),
-        findReloads(files),
-        this.#saveServersState(files),
-      ]);
+      await this.#saveServersState(files);
       signalProcess(master, 'SIGUSR2');
-      await this.#awaitWorker(files, { master, worker, reloads: reloads?.total });
+      void handover?.occupy();
+      await awaitWorker(files, before, START_TIMEOUT_MS, () => this.#explain(files));
+      await handover?.admit();
+      this.#reloadedAt = performance.now();
     };
     try {
       await this.#options.aroundReset(loadBalancerId, signal);
     } catch (cause) {
       throw new Error(`Cannot reload haproxy of load balancer ${loadBalancerId}`, { cause });
+    } finally {
+      handover?.end();
     }
   }
 
-  /** Waits until another worker than the one before answers; ends early when the master gave the reload up or is gone. */
-  async #awaitWorker(files: HaproxyFiles, before: Before): Promise<void> {
-    let failure: string | undefined;
-    const isDecided = async (): Promise<boolean> => {
-      const worker = await this.#findWorker(files);
-      if (worker !== undefined && worker !== before.worker) return true;
-      if (!isAlive(before.master)) failure = 'haproxy ended';
-      else if (before.reloads !== undefined) {
-        const now = await findReloads(files);
-        if (now !== undefined && now.total > before.reloads && now.failed > 0)
-          failure = await this.#explain(files);
-      }
-      return failure !== undefined;
-    };
-    if (!(await awaitCondition(isDecided, START_TIMEOUT_MS))) {
-      failure = `haproxy does not answer after ${START_TIMEOUT_MS} ms`;
-    }
-    if (failure !== undefined) throw new Error(failure);
-  }
-
-  async #findWorker(files: HaproxyFiles): Promise<string | undefined> {
-    try {
-      return /^Pid: (\d+)$/m.exec(await ask(files.adminSocket, 'show info', MASTER_TIMEOUT_MS))?.[1];
-    } catch {
-      // No worker listens there: the answer to the question.
-      return undefined;
-    }
+  async #writeExtra(loadBalancerId: string, more = ''): Promise<void> {
+    const files = this.files(loadBalancerId);
+    const metrics = await metricsSections(this.#options.config.paths, loadBalancerId);
+    writeWhole(files.extra, renderExtra(files) + metrics + more, 0o600);
   }
 
   async #explain(files: HaproxyFiles): Promise<string> {
@@ -240,25 +250,6 @@ export class Haproxy {
       // The new process then takes every server for up until it was checked: worse, yet better than no reload.
       this.#options.log.warn({ err: error }, 'cannot save the state of servers');
     }
-  }
-}
-
-interface Before {
-  master: number;
-  worker?: string;
-  /** How many there were. */
-  reloads?: number;
-}
-
-/** All reloads, and the failed ones since the last good one; the line of the master in 2.6. */
-async function findReloads(files: HaproxyFiles): Promise<{ total: number; failed: number } | undefined> {
-  try {
-    const shown = await ask(files.masterSocket, 'show proc', MASTER_TIMEOUT_MS);
-    const found = /\bmaster\s+(\d+)(?: \[failed: (\d+)\])?/.exec(shown);
-    return found === null ? undefined : { total: Number(found[1]), failed: Number(found[2] ?? 0) };
-  } catch {
-    // A master that is busy reloading does not answer; it is asked again.
-    return undefined;
   }
 }
 

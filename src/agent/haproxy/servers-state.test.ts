@@ -12,6 +12,22 @@ const CONFIG = `backend p1:l1
     server drained 10.0.0.6:80 weight 0
 `;
 
+test('where a server is checked, and whether over TLS, is as the file says', () => {
+  const head = `${HEAD} srv_use_ssl srv_check_port srv_check_addr`;
+  const wanted = `backend p1:l1
+    server plain 10.0.0.1:80 weight 1 check
+    server tls 10.0.0.2:80 weight 1 check port 81 ssl verify none
+`;
+  const dump = `${head}
+3 p1:l1 1 plain 10.0.0.1 2 0 1 1 616 80 1 99 10.0.0.9
+3 p1:l1 2 tls 10.0.0.2 2 0 1 1 616 80 0 0 -
+`;
+  expect(keepCheckResults(dump, wanted)).toBe(`${head}
+3 p1:l1 1 plain 10.0.0.1 2 0 1 1 616 80 0 0 -
+3 p1:l1 2 tls 10.0.0.2 2 0 1 1 616 80 1 81 -
+`);
+});
+
 test('only what checks found outlives a reload; what was set at run time is in the file already', () => {
   const dump = `${HEAD}
 3 p1:l1 1 up 10.0.0.1 2 0 5 1 616 80

@@ -3,7 +3,7 @@ import { listServers, parseDocument } from './document.ts';
 
 /**
  * Keeps of `show servers state` what the wanted configuration does not decide. haproxy would else carry a drain, a maintenance or a
- * weight that was set over the socket into the new process, against the file. Lines of unknown servers are dropped.
+ * weight that was set over the socket into the new process, against the file, and TLS on or off as it was before. Lines of unknown servers are dropped.
  * Source: HAProxy 2.6 configuration manual, "load-server-state-from-file"; management guide, "show servers state".
  */
 export function keepCheckResults(dump: string, wanted: string): string {
@@ -20,8 +20,14 @@ export function keepCheckResults(dump: string, wanted: string): string {
       words[column('srv_addr')] === server.address &&
       words[column('srv_port')] === server.port;
     if (!inForce || server.weight === 0 || server.disabled) return [];
-    words[column('srv_uweight')] = String(server.weight);
-    words[column('srv_iweight')] = String(server.weight);
+    const decided = {
+      ...{ srv_uweight: server.weight, srv_iweight: server.weight },
+      srv_use_ssl: server.options.includes('ssl') ? 1 : 0,
+      ...{ srv_check_port: server.checkPort ?? 0, srv_check_addr: '-' },
+    };
+    for (const [name, value] of Object.entries(decided)) {
+      if (names.includes(name)) words[column(name)] = String(value);
+    }
     return [words.join(' ')];
   });
   return `${[...lines.slice(0, 2), ...kept].join('\n')}\n`;

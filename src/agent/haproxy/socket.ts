@@ -3,8 +3,16 @@ import { connect } from 'node:net';
 
 const ANSWER_LIMIT_BYTES = 64 * 1024 * 1024;
 
-/** The whole answer without its closing line breaks. Throws when there is none within the time. */
-export function ask(socketPath: string, command: string, timeoutMs = 5_000): Promise<string> {
+/**
+ * The whole answer without its closing line breaks. Throws when there is none within the time. No message tells of the payload,
+ * which may hold a private key.
+ */
+export function ask(
+  socketPath: string,
+  command: string,
+  timeoutMs = 5_000,
+  payload?: string,
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
@@ -24,6 +32,6 @@ export function ask(socketPath: string, command: string, timeoutMs = 5_000): Pro
       if (!hadError) resolve(Buffer.concat(chunks).toString('utf8').trim());
     });
     // The master's socket stays open for more questions unless our side is closed.
-    socket.end(`${command}\n`);
+    socket.end(payload === undefined ? `${command}\n` : `${command} <<\n${payload}\n\n`);
   });
 }

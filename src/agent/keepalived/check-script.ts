@@ -6,6 +6,7 @@ import { listLoadBalancers } from '../facts.ts';
 import { findText, removeFile, writeWhole } from '../files.ts';
 import { findStatsSocket } from '../haproxy/config-text.ts';
 import { ask } from '../haproxy/socket.ts';
+import { listLvsListeners } from '../lvs/files.ts';
 
 export function checkScriptPath(paths: Paths): string {
   return join(paths.vrrp, 'check_script.sh');
@@ -35,7 +36,7 @@ export function updateHaproxyCheck(paths: Paths, without?: string): void {
   const path = join(paths.vrrp, 'check_scripts', 'haproxy_check_script.sh');
   const ids = listLoadBalancers(paths).filter(id => id !== without);
   const sockets = ids.flatMap(id => findStatsSocket(findText(haproxyFiles(paths, id).config) ?? '') ?? []);
-  const text = renderHaproxyCheck(sockets, false);
+  const text = renderHaproxyCheck(sockets, listLvsListeners(paths).length > 0);
   if (text === undefined) removeFile(path);
   else writeWhole(path, text);
 }

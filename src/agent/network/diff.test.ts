@@ -51,6 +51,25 @@ test('what nobody wishes any more goes; what a lease gave stays', () => {
   });
 });
 
+test('a route that takes the place of another one has replaced it, and is not deleted with it', () => {
+  const routes = settled.routes.map(route =>
+    route.dst === '0.0.0.0/0' && route.table === undefined ? { ...route, gateway: '10.0.0.254' } : route,
+  );
+  expect(diffInterface(vip('SINGLE'), { ...settled, routes }).routes).toEqual([
+    'route add 0.0.0.0/0 via 10.0.0.1 dev eth1 proto static onlink',
+  ]);
+});
+
+test('an IPv6 VIP of its own is nothing to connect to members from', () => {
+  const request = { subnet_cidr: 'fd00::/64', gateway: null, mac_address: '', vrrp_ip: 'fd00::10' };
+  const build = (topology: 'SINGLE' | 'ACTIVE_STANDBY') =>
+    diffInterface(buildVipFile({ name: 'eth1', topology, vip: 'fd00::5', request }), nothing).addresses;
+  const own = 'address add fd00:0000:0000:0000:0000:0000:0000:0010/64 dev eth1 nodad';
+  const vips = 'address add fd00:0000:0000:0000:0000:0000:0000:0005/128 dev eth1 preferred_lft 0 nodad';
+  expect(build('SINGLE')).toEqual([own, vips]);
+  expect(build('ACTIVE_STANDBY')).toEqual([own]);
+});
+
 test('the VIP of a pair is neither added nor taken from keepalived', () => {
   expect(diffInterface(vip('ACTIVE_STANDBY'), nothing).addresses).toEqual([
     'address add 10.0.0.10/24 dev eth1',

@@ -38,10 +38,13 @@ function diffAddresses(wish: InterfaceFile, present: Present): string[] {
   const listed = wish.addresses.flatMap(each => ('address' in each ? [each] : []));
   const wanted = new Set(listed.map(each => key(each.address, each.prefixlen)));
   const there = new Set(present.addresses.map(each => key(each.local, each.prefixlen)));
-  const nodad = (address: string) => (versionOf(address) === 6 ? ' nodad' : '');
+  // Connections to members come from the interface's own address, as keepalived and IPv4 have it: not from the VIP.
+  const preferred = (owned?: boolean) => (owned ? ' preferred_lft 0' : '');
+  const flags = ({ address, octavia_owned }: (typeof listed)[number]) =>
+    versionOf(address) === 6 ? `${preferred(octavia_owned)} nodad` : '';
   const add = listed
     .filter(each => each.octavia_owned !== false && !there.has(key(each.address, each.prefixlen)))
-    .map(each => `address add ${each.address}/${each.prefixlen} dev ${wish.name}${nodad(each.address)}`);
+    .map(each => `address add ${each.address}/${each.prefixlen} dev ${wish.name}${flags(each)}`);
   const remove = present.addresses
     .filter(each => each.permanent && !wanted.has(key(each.local, each.prefixlen)))
     .map(each => `address delete ${each.local}/${each.prefixlen} dev ${wish.name}`);
@@ -55,7 +58,10 @@ function diffRoutes(wish: InterfaceFile, present: Present): string[] {
   const add = [...wanted]
     .filter(([key]) => !there.has(key))
     .sort(([, a], [, b]) => Number('gateway' in a) - Number('gateway' in b));
-  const remove = [...there].filter(([key]) => !wanted.has(key));
+  // What comes in the place of another one has replaced it; to delete that one then would delete the new one.
+  const place = ({ dst, table }: InterfaceRoute) => `${destination(dst)} ${table}`;
+  const replaced = new Set(add.map(([, route]) => place(route)));
+  const remove = [...there].filter(([key, route]) => !wanted.has(key) && !replaced.has(place(route)));
   return [
     ...add.map(([, route]) => routeCommand('add', route, wish.name)),
     ...remove.map(([, route]) => routeCommand('delete', route, wish.name)),
@@ -76,7 +82,7 @@ function destination(dst: string): string {
 }
 
 function routeCommand(action: 'add' | 'delete', route: InterfaceRoute, device: string): string {
-  // The family follows from the addresses: a line of a batch takes no flags.
+  // The family follows from the addresses.
   const words = ['route', action, route.dst];
   if (route.gateway !== undefined) words.push('via', route.gateway);
   words.push('dev', device, 'proto', 'static');

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { buildPortFile, buildVipFile } from './interface-file.ts';
+import type { FixedIpInfo } from '../../wire/agent-api.ts';
+import { exploded } from './address.ts';
+import { buildPortFile, buildVipFile, type InterfaceFile } from './interface-file.ts';
 
 const request = {
   subnet_cidr: '10.0.0.0/24',
@@ -79,6 +81,41 @@ describe('the file of a VIP', () => {
     const file = buildVipFile({ name: 'eth1', topology: 'SINGLE', vip: '10.0.0.5', request, fixedIps });
     expect(file.addresses.at(-1)).toEqual({ address: '10.1.0.10', prefixlen: 24 });
   });
+
+  test('plugged anew: an address that is there twice, and a second gateway, change nothing', () => {
+    const build = (...fixedIps: FixedIpInfo[]) =>
+      buildVipFile({ name: 'eth1', topology: 'SINGLE', vip: '10.0.0.5', request, fixedIps });
+    const own = { ip_address: request.vrrp_ip, ...request };
+    expect(build(own)).toEqual(build());
+    const routes = (file: InterfaceFile) => file.routes.filter(route => route.dst === '0.0.0.0/0');
+    const other = {
+      ip_address: '10.1.0.10',
+      subnet_cidr: '10.1.0.0/24',
+      gateway: '10.1.0.1',
+      host_routes: [],
+    };
+    expect(routes(build(other))).toEqual(routes(build()));
+  });
+
+  test.each([
+    ['SINGLE', 'fd00::5', 'fd00::10'],
+    ['ACTIVE_STANDBY', 'fd00::5', 'fd00::10'],
+    ['SINGLE', '10.0.0.5', 'fd00::5'],
+    ['ACTIVE_STANDBY', '10.0.0.5', undefined],
+  ] as const)(
+    'plugged anew: IPv6 to elsewhere is sent from the subnet of the gateway, %s, VIP %s',
+    (topology, vip, source) => {
+      const six = { subnet_cidr: 'fd00::/64', gateway: 'fd00::1', host_routes: [] };
+      const isSix = vip === 'fd00::5';
+      const plug = isSix
+        ? { ...six, mac_address: '', vrrp_ip: 'fd00::10' }
+        : { ...request, additional_vips: [{ ip_address: 'fd00::5', ...six }] };
+      const extra = { ip_address: 'fd00:1::9', subnet_cidr: 'fd00:1::/64', host_routes: [] };
+      const file = buildVipFile({ name: 'eth1', topology, vip, request: plug, fixedIps: [extra] });
+      const main = file.routes.find(route => route.dst === '::/0' && route.table === undefined);
+      expect(main?.prefsrc).toBe(source && exploded(source));
+    },
+  );
 
   test.each([
     ['10.0.0.5', '10.0.0.0/24', { dhcp: true }],

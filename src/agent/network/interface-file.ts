@@ -70,8 +70,11 @@ export function buildVipFile({ name, topology, vip, request, fixedIps = [] }: Vi
     })),
     ...fixedIps.map(each => ({ address: exploded(each.ip_address), prefixlen: prefixOf(each.subnet_cidr) })),
   ];
+  // Of several addresses IPv6 chooses the one most alike its destination, which the router there may not know.
+  const sourceOf = ({ address }: Vip) =>
+    versionOf(address) === 4 ? undefined : address === vip ? request.vrrp_ip : isSingle ? address : undefined;
   const routes = [
-    ...vips.flatMap(each => vipRoutes(each, isSingle)),
+    ...vips.flatMap(each => vipRoutes(each, isSingle, fixedIps.length > 0 ? sourceOf(each) : undefined)),
     ...fixedIps.flatMap(f => fixedIpRoutes(f, isSingle)),
   ];
   const rules = vips.map(each => ({
@@ -86,8 +89,8 @@ export function buildVipFile({ name, topology, vip, request, fixedIps = [] }: Vi
     name,
     if_type: 'vip',
     ...(request.mtu === undefined ? {} : { mtu: request.mtu }),
-    addresses,
-    routes: unique(routes),
+    addresses: unique(addresses),
+    routes: firstDefaults(unique(routes)),
     rules: isSingle ? rules : [],
     scripts: masquerade(name, versions, request.is_sriov ?? false),
     is_sriov: request.is_sriov ?? false,
@@ -97,9 +100,10 @@ export function buildVipFile({ name, topology, vip, request, fixedIps = [] }: Vi
 const ownAddressFromNetwork = (vip: string): InterfaceAddress =>
   versionOf(vip) === 6 ? { ipv6auto: true } : { dhcp: true };
 
-function vipRoutes(vip: Vip, isSingle: boolean): InterfaceRoute[] {
+function vipRoutes(vip: Vip, isSingle: boolean, source: string | undefined): InterfaceRoute[] {
   const subnet = networkOf(findPrefix(vip.subnet_cidr)!);
   const routes = vip.gateway ? defaultRoutes(vip.gateway, isSingle) : [];
+  if (routes[0] && source !== undefined) routes[0].prefsrc = exploded(source);
   routes.push({ dst: subnet, scope: 'link' });
   if (isSingle) routes.push({ dst: subnet, prefsrc: exploded(vip.address), scope: 'link', table: VIP_TABLE });
   for (const route of vip.host_routes.map(hostRoute)) routes.push(route, { ...route, table: VIP_TABLE });
@@ -169,6 +173,13 @@ function masquerade(name: string, versions: readonly (4 | 6)[], isSriov: boolean
     }));
   return { up: script('add'), down: script('delete') };
 }
+
+/** A table has one default route of each family: the first subnet's, which is the VIP's. */
+const firstDefaults = (routes: readonly InterfaceRoute[]): InterfaceRoute[] =>
+  routes.filter(({ dst, table }, index) => {
+    const isFirst = routes.findIndex(other => other.dst === dst && other.table === table) === index;
+    return isFirst || !dst.endsWith('/0');
+  });
 
 const prefixOf = (cidr: string): number => findPrefix(cidr)!.length;
 

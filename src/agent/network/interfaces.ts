@@ -7,6 +7,7 @@ import { type IpLink, listLinks } from '../../lib/ip.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Paths } from '../config.ts';
 import { findText, writeWhole } from '../files.ts';
+import { findDaemon } from '../process-table.ts';
 import { canonical } from './address.ts';
 import { diffInterface, type Present } from './diff.ts';
 import { ensureBaseRules, loadRules } from './firewall.ts';
@@ -97,6 +98,7 @@ export class Interfaces {
     }
     const up = `link set dev ${name}${file?.mtu === undefined ? '' : ` mtu ${file.mtu}`} up`;
     if (file === undefined) return this.#ip([up]);
+    await this.#expectRouters(file);
     if (isFresh) {
       const changes = diffInterface(file, NOTHING_PRESENT);
       try {
@@ -108,7 +110,7 @@ export class Interfaces {
       }
     }
     if (!isFresh) await this.#converge(file, up);
-    await this.#applyAutomatic(file);
+    await this.#askForAddress(file);
     for (const { command } of file.scripts.up) await this.#runScript(command);
     await this.advertise(name);
   }
@@ -136,23 +138,22 @@ export class Interfaces {
     return join(this.#paths.interfaces, `${name}.json`);
   }
 
-  async #applyAutomatic(file: InterfaceFile): Promise<void> {
-    for (const each of file.addresses) {
-      if ('address' in each) continue;
-      if (each.dhcp) {
-        const leases = `/var/lib/dhclient/dhclient-${file.name}.leases`;
-        const pid = `/run/dhclient-${file.name}.pid`;
-        await this.#inNamespace(['dhclient', '-lf', leases, '-pf', pid, file.name], DHCP_TIMEOUT_MS);
-      }
-      if (each.ipv6auto) {
-        const settings = `/proc/sys/net/ipv6/conf/${file.name}`;
-        await this.#inNamespace([
-          'sh',
-          '-c',
-          `echo 2 > ${settings}/accept_ra && echo 1 > ${settings}/autoconf`,
-        ]);
-      }
-    }
+  /** Before the interface comes up: that is when the kernel asks for routers, if it may listen to them. */
+  async #expectRouters({ name, addresses }: InterfaceFile): Promise<void> {
+    if (!addresses.some(each => !('address' in each) && each.ipv6auto)) return;
+    const settings = `/proc/sys/net/ipv6/conf/${name}`;
+    await this.#inNamespace([
+      ...['sh', '-c', `echo 2 > ${settings}/accept_ra && echo 1 > ${settings}/autoconf`],
+    ]);
+  }
+
+  async #askForAddress({ name, addresses }: InterfaceFile): Promise<void> {
+    if (!addresses.some(each => !('address' in each) && each.dhcp)) return;
+    const leases = `/var/lib/dhclient/dhclient-${name}.leases`;
+    const pid = `/run/dhclient-${name}.pid`;
+    // The one that runs sees to its lease.
+    if (findDaemon(pid, name) !== undefined) return;
+    await this.#inNamespace(['dhclient', '-lf', leases, '-pf', pid, name], DHCP_TIMEOUT_MS);
   }
 
   async #present(name: string): Promise<Present> {
@@ -208,9 +209,16 @@ export class Interfaces {
   }
 
   async #ip(lines: readonly string[]): Promise<void> {
+    // A rule is of IPv4 unless the program is told otherwise; of all else the family follows from the addresses.
+    const isSix = (line: string) => line.startsWith('rule ') && line.includes(':');
+    await this.#batch(lines.filter(line => !isSix(line)));
+    await this.#batch(lines.filter(isSix), '-6');
+  }
+
+  async #batch(lines: readonly string[], ...flags: string[]): Promise<void> {
     if (lines.length === 0) return;
     const input = `${lines.join('\n')}\n`;
-    await run('ip', ['-netns', INNER_NAMESPACE, '-batch', '-'], { input, timeoutMs: TIMEOUT_MS });
+    await run('ip', ['-netns', INNER_NAMESPACE, ...flags, '-batch', '-'], { input, timeoutMs: TIMEOUT_MS });
   }
 
   async #json<T>(words: string[], ...flags: string[]): Promise<T[]> {

@@ -12,9 +12,15 @@ export const discover: Route = () => ({ status: 200, body: { api_version: AGENT_
 
 export const info: Route = async () => ({ status: 200, body: await getInfo() });
 
-export const details: Route = async ({ config }) => ({ status: 200, body: await getDetails(config.paths) });
+export const details: Route = async ({ config, lvs }) => ({
+  status: 200,
+  body: await getDetails(config.paths, await lvs.list()),
+});
 
-export const listeners: Route = ({ config }) => ({ status: 200, body: listListeners(config.paths) });
+export const listeners: Route = async ({ config, lvs }) => ({
+  status: 200,
+  body: [...listListeners(config.paths), ...(await lvs.list())],
+});
 
 /** A file that could not be read again is refused, and the old one stays. */
 export const configure: Route = (parts, request) => {

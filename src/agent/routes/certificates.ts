@@ -7,12 +7,9 @@ import { md5, ok, Refusal } from '../reply.ts';
 import { idOf } from './params.ts';
 import type { AgentRequest, Route } from './route.ts';
 
-/** A file of the same name may hold something else now, which haproxy only sees when it reads it again. */
+/** haproxy sees it at the next start or reload; `Haproxy.apply` finds out by itself which files differ from what it has loaded. */
 export const upload: Route = (parts, request) => {
-  const path = certificatePath(parts, request);
-  const changed = !findBytes(path)?.equals(request.body);
-  writeWhole(path, request.body, 0o600);
-  if (changed) parts.haproxy.forgetApplied(idOf(request, 'lb'));
+  writeWhole(certificatePath(parts, request), request.body, 0o600);
   return { ...ok(200), etag: md5(request.body) };
 };
 

@@ -2,13 +2,13 @@
 import { existsSync, renameSync } from 'node:fs';
 import { CommandError } from '../../lib/command.ts';
 import { errorChain } from '../../lib/errors.ts';
+import type { AgentApplied } from '../../wire/agent-api.ts';
 import { findBytes, findText, removeFile, writeWhole } from '../files.ts';
 import { findStatsSocket, listBindAddresses, withoutGroup } from '../haproxy/config-text.ts';
-import type { Applied } from '../haproxy/process.ts';
 import { checkScriptPath, updateHaproxyCheck } from '../keepalived/check-script.ts';
 import type { AgentParts } from '../parts.ts';
 import { md5, ok, Refusal, type Reply } from '../reply.ts';
-import { idOf } from './params.ts';
+import { actionOf, idOf } from './params.ts';
 import type { Route } from './route.ts';
 
 /** Stores what haproxy accepts; it runs with it from the next start or reload on. */
@@ -36,6 +36,9 @@ export const show: Route = (parts, request) => {
   return { status: 200, body: config.toString('utf8'), etag: md5(config) };
 };
 
+export const isPresent = ({ haproxy }: AgentParts, id: string): boolean =>
+  existsSync(haproxy.files(id).config);
+
 function loadBalancerNotFound(id: string): Refusal {
   return new Refusal(404, {
     message: 'Loadbalancer Not Found',
@@ -44,51 +47,57 @@ function loadBalancerNotFound(id: string): Refusal {
 }
 
 export const act: Route = async (parts, request) => {
-  const action = request.params.action!.toLowerCase();
-  if (action !== 'start' && action !== 'stop' && action !== 'reload') {
-    throw new Refusal(400, {
-      message: 'Invalid Request',
-      details: `Unknown action: ${request.params.action}`,
-    });
-  }
+  const action = actionOf(request);
   const id = idOf(request, 'lb');
-  if (!existsSync(parts.haproxy.files(id).config)) throw loadBalancerNotFound(id);
+  if (!isPresent(parts, id)) throw loadBalancerNotFound(id);
   try {
     if (parts.config.topology === 'ACTIVE_STANDBY') {
       updateHaproxyCheck(parts.config.paths, action === 'stop' ? id : undefined);
     }
-    if (action === 'stop') await parts.haproxy.stop(id);
-    else if (action === 'start') await parts.haproxy.start(id);
-    const how = action === 'reload' ? await applyNoted(parts, id) : action;
+    const applied = await change(parts, id, action);
     // A change over the runtime socket moves no address.
-    const isNew = how === 'start' || how === 'started' || how === 'reloaded';
-    if (isNew && parts.config.topology === 'SINGLE') await advertise(parts, id);
+    const isNew = action === 'start' || applied?.how === 'started' || applied?.how === 'reloaded';
+    if (isNew && parts.config.topology === 'SINGLE')
+      await advertise(parts, id, listBindAddresses(findText(parts.haproxy.files(id).config) ?? ''));
+    const details = actionDetails(action, id);
+    return { status: 202, body: { message: 'OK', details, ...(applied && { applied }) } };
   } catch (cause) {
     throw new Refusal(500, { message: `Error ${action}ing haproxy`, details: errorChain(cause) }, { cause });
   } finally {
     parts.noteChange();
   }
-  return ok(202, actionDetails(action, id));
 };
 
-async function applyNoted(parts: AgentParts, id: string): Promise<Applied> {
+type Action = 'start' | 'stop' | 'reload';
+
+async function change(parts: AgentParts, id: string, action: Action): Promise<AgentApplied | undefined> {
+  if (action === 'stop') {
+    await parts.haproxy.stop(id);
+    return undefined;
+  }
+  if (action === 'start') return parts.haproxy.start(id, 'asked to');
   const startedAt = performance.now();
-  const how = await parts.haproxy.apply(id);
+  const applied = await parts.haproxy.apply(id);
   const ms = Math.round(performance.now() - startedAt);
-  parts.log.info({ load_balancer_id: id, how, ms }, 'configuration applied');
-  return how;
+  const { how, reason } = applied;
+  parts.log.info({ load_balancer_id: id, how, reason, ms }, 'configuration applied');
+  return applied;
 }
 
 /** The wording, spelling included, is the wire's. */
-function actionDetails(action: 'start' | 'stop' | 'reload', id: string): string {
+function actionDetails(action: Action, id: string): string {
   if (action === 'start') return `Configuration file is valid\nhaproxy daemon for ${id} started`;
   return `Listener ${id} ${action}ed`;
 }
 
 /** In a pair keepalived announces the addresses. */
-async function advertise({ haproxy, interfaces, log }: AgentParts, id: string): Promise<void> {
+export async function advertise(
+  { interfaces, log }: AgentParts,
+  id: string,
+  addresses: readonly string[],
+): Promise<void> {
   const names = new Set<string>();
-  for (const address of listBindAddresses(findText(haproxy.files(id).config) ?? '')) {
+  for (const address of addresses) {
     const name = await interfaces.findByAddress(address);
     if (name !== undefined) names.add(name);
   }

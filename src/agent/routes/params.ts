@@ -1,6 +1,6 @@
 /** Reads what requests carry: ids that become file names, and JSON bodies. */
 
-import { httpError } from '../reply.ts';
+import { httpError, Refusal } from '../reply.ts';
 import type { AgentRequest } from './route.ts';
 
 /** An id out of a path becomes a file name: nothing but what ids are made of may pass. */
@@ -9,6 +9,15 @@ export function idOf(request: AgentRequest, name: string): string {
   if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/.test(id))
     throw httpError(404, `There is no ${name} with such an id`);
   return id;
+}
+
+const ACTIONS = ['start', 'stop', 'reload'] as const;
+
+export function actionOf(request: AgentRequest): (typeof ACTIONS)[number] {
+  const { action = '' } = request.params;
+  const found = ACTIONS.find(each => each === action.toLowerCase());
+  if (found !== undefined) return found;
+  throw new Refusal(400, { message: 'Invalid Request', details: `Unknown action: ${action}` });
 }
 
 /** Throws the JSON error with these words when the body is no JSON object. */

@@ -3,6 +3,7 @@ import { errorChain } from '../../lib/errors.ts';
 import { writeWhole } from '../files.ts';
 import { ensureCheckScript, updateHaproxyCheck } from '../keepalived/check-script.ts';
 import { md5, ok, Refusal } from '../reply.ts';
+import { actionOf } from './params.ts';
 import type { Route } from './route.ts';
 
 export const upload: Route = (parts, request) => {
@@ -13,13 +14,7 @@ export const upload: Route = (parts, request) => {
 };
 
 export const act: Route = async (parts, request) => {
-  const action = request.params.action!.toLowerCase();
-  if (action !== 'start' && action !== 'stop' && action !== 'reload') {
-    throw new Refusal(400, {
-      message: 'Invalid Request',
-      details: `Unknown action: ${request.params.action}`,
-    });
-  }
+  const action = actionOf(request);
   try {
     await parts.keepalived[action]();
   } catch (cause) {

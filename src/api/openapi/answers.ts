@@ -102,6 +102,10 @@ const loadBalancerProperties: TProperties = {
   error_reason: Type.Optional(text),
 };
 
+const haproxyChanges = exactly({
+  ...{ started: number, reloaded: number, runtime: number },
+  last: Type.Array(exactly({ at: text, how: oneOf(['started', 'reloaded']), reason: text })),
+});
 const member = exactly(memberProperties);
 const fullPool = exactly({
   ...poolProperties,
@@ -147,7 +151,12 @@ export const OBJECTS = {
     ...{ id, loadbalancer_id: orNull(id), compute_id: orNull(text), lb_network_ip: orNull(text) },
     ...{ vrrp_ip: orNull(text), ha_ip: orNull(text), vrrp_port_id: orNull(id), ha_port_id: orNull(id) },
     ...{ cert_expiration: orNull(time), cert_busy: flag, role: orNull(oneOf(AMPHORA_ROLES)) },
-    ...{ status: oneOf(AMPHORA_STATUSES), vrrp_interface: orNull(text), vrrp_id: orNull(number) },
+    ...{
+      status: oneOf(AMPHORA_STATUSES),
+      haproxy_changes: orNull(haproxyChanges),
+      vrrp_interface: orNull(text),
+      vrrp_id: orNull(number),
+    },
     ...{ vrrp_priority: orNull(number), cached_zone: orNull(text), image_id: orNull(text) },
     ...{ compute_flavor: orNull(text), created_at: time, updated_at: orNull(time) },
   }),
@@ -185,6 +194,7 @@ export const DOCUMENTS = {
       ),
     }),
   }),
+  logs: Type.Array(exactly({ time, amphora_id: id, text })),
   providers: offers,
   flavor_capabilities: offers,
   availability_zone_capabilities: offers,

@@ -48,7 +48,7 @@ export function answerSchema(operation: Operation): TSchema | undefined {
 const lastPart = (path: string): string => path.split('/').at(-1)!;
 
 const publicPath = (path: string): string =>
-  `/v2${path.startsWith('/octavia') ? '' : '/lbaas'}${path.replace(/:(\w+)/g, '{$1}')}`;
+  `/v2${/^\/(octavia|ottavia)\//.test(path) ? '' : '/lbaas'}${path.replace(/:(\w+)/g, '{$1}')}`;
 
 function describe(operation: Operation): Json {
   const { method, of, path, status } = operation;

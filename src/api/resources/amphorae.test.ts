@@ -24,7 +24,16 @@ test('all fields but our own are shown, and deleted ones are not', async () => {
   const { body } = await world.request('GET', `${AMPHORAE}/a`);
   expect(Object.keys(body.amphora).sort()).toEqual(
     [
-      ...['id', 'loadbalancer_id', 'compute_id', 'lb_network_ip', 'vrrp_ip', 'ha_ip', 'vrrp_port_id'],
+      ...[
+        'id',
+        'loadbalancer_id',
+        'haproxy_changes',
+        'compute_id',
+        'lb_network_ip',
+        'vrrp_ip',
+        'ha_ip',
+        'vrrp_port_id',
+      ],
       ...['ha_port_id', 'cert_expiration', 'cert_busy', 'role', 'status', 'vrrp_interface', 'vrrp_id'],
       ...['vrrp_priority', 'cached_zone', 'created_at', 'updated_at', 'image_id', 'compute_flavor'],
     ].sort(),

@@ -23,8 +23,26 @@ async function noCidrs(world: World): Promise<void> {
   world.deps.providers.get('amphora')!.provider.supports.allowed_cidrs = false;
 }
 
+/** `$udpPool` has a member of IPv6, which the VIP is not. */
+async function sixInUdp(world: World): Promise<void> {
+  const pool = { loadbalancer_id: world.ids.lb, protocol: 'UDP', lb_algorithm: 'ROUND_ROBIN' };
+  world.ids.udpPool = (await world.create('/pools', { pool })).id;
+  const member = { address: '2001:db8::1', protocol_port: 53 };
+  await world.create(`/pools/${world.ids.udpPool}/members`, { member });
+}
+const UDP = { protocol: 'UDP', protocol_port: 53 };
+
 describe('a listener is refused', () => {
   refused([
+    create(
+      { ...UDP, default_pool_id: '$udpPool' },
+      {
+        name: 'a UDP pool with members of another IP version',
+        given: sixInUdp,
+        status: 501,
+        contains: 'IP version',
+      },
+    ),
     create(
       { allowed_cidrs: ['10.0.0.0/8'] },
       { name: 'CIDRs, not served yet', given: noCidrs, status: 501, contains: 'allowed_cidrs' },
@@ -149,13 +167,16 @@ describe('a listener is refused', () => {
     create({ tags: [5] }, { name: 'tag that is no string', status: 400, contains: 'tags[0]' }),
     create({ l7policies: [{}] }, { name: 'policies inside', status: 400, contains: 'l7policies' }),
     create(
-      { protocol: 'UDP', protocol_port: 53 },
-      { name: 'UDP, not served yet', status: 501, contains: 'UDP' },
+      { protocol: 'SCTP', protocol_port: 53 },
+      { name: 'a protocol that the provider does not serve', status: 501, contains: 'SCTP' },
     ),
-    create({ protocol: 'PROMETHEUS' }, { name: 'PROMETHEUS, not served yet', status: 501 }),
     create(
-      { protocol: 'TERMINATED_HTTPS', default_tls_container_ref: 'ref' },
-      { name: 'TERMINATED_HTTPS, not served yet', status: 501, contains: 'TERMINATED_HTTPS' },
+      { protocol: 'TERMINATED_HTTPS', default_tls_container_ref: 'ref', tls_ciphers: 'NO-SUCH:NEITHER' },
+      { name: 'ciphers that nobody knows', status: 400, contains: 'tls_ciphers' },
+    ),
+    create(
+      { protocol: 'TERMINATED_HTTPS', default_tls_container_ref: 'ref', tls_versions: ['SSLv3'] },
+      { name: 'a version that nobody speaks', status: 400, contains: 'tls_versions' },
     ),
     create(
       { protocol: 'PROMETHEUS', default_pool_id: '$pool' },
@@ -340,11 +361,11 @@ describe('a listener is', () => {
       },
     ),
     create(
-      { insert_headers: { 'X-Forwarded-For': 'true', 'X-Forwarded-Port': 'TRUE' } },
+      { insert_headers: { 'X-Forwarded-For': 'true', 'X-Request-ID': 'TRUE' } },
       {
         name: 'created with headers',
         status: 201,
-        contains: { listener: { insert_headers: { 'X-Forwarded-For': 'true', 'X-Forwarded-Port': 'TRUE' } } },
+        contains: { listener: { insert_headers: { 'X-Forwarded-For': 'true', 'X-Request-ID': 'TRUE' } } },
       },
     ),
     create(

@@ -5,6 +5,7 @@ import { versionOf } from '../../lib/addresses.ts';
 import { Fault } from '../../lib/errors.ts';
 import { CLIENT_AUTHENTICATION_MODES, LISTENER_PROTOCOLS, type Listener } from '../../model/listener.ts';
 import type { Resource } from '../../model/load-balancer.ts';
+import type { PoolProtocol } from '../../model/pool.ts';
 import { LISTENER_FEATURES, portGroup } from '../../model/protocols.ts';
 import {
   ADMIN_STATE_UP,
@@ -51,6 +52,7 @@ import {
   withTlsDefaults,
 } from '../tls.ts';
 import { removeL7Policy } from './l7-policies.ts';
+import { checkIpVersion } from './members.ts';
 import { checkPoolOf } from './pools.ts';
 
 /** Milliseconds, at most 24 days. */
@@ -206,7 +208,7 @@ export function createListener(draft: Draft, body: Body, env: Env): Listener {
       'invalid',
       'client_ca_tls_container_ref needs default_tls_container_ref or sni_container_refs.',
     );
-  checkDefaultPool(draft, fields);
+  checkDefaultPool(draft, fields, env);
   const allowed_cidrs = checkCidrs(draft, fields.allowed_cidrs);
   const group = portGroup(protocol);
   const twin = draft
@@ -239,7 +241,7 @@ function updateListener(draft: Draft, listener: Listener, body: Body, env: Env):
   }
   const merged = { ...listener, ...sent };
   checkFeatures(sent, merged, env.settings);
-  if (sent.default_pool_id) checkDefaultPool(draft, merged);
+  if (sent.default_pool_id) checkDefaultPool(draft, merged, env);
   if (sent.sni_container_refs) sent.sni_container_refs = [...sent.sni_container_refs].sort();
   if (sent.allowed_cidrs !== undefined) sent.allowed_cidrs = checkCidrs(draft, sent.allowed_cidrs);
   checkCidrsServed(sent.allowed_cidrs ?? null, env);
@@ -284,12 +286,18 @@ function checkClientAuthentication(sent: Partial<Listener>, merged: ListenerBody
     );
 }
 
-function checkDefaultPool(draft: Draft, listener: Pick<Listener, 'default_pool_id' | 'protocol'>): void {
+function checkDefaultPool(
+  draft: Draft,
+  listener: Pick<Listener, 'default_pool_id' | 'protocol'>,
+  env: Env,
+): void {
   const { default_pool_id: poolId, protocol } = listener;
   if (poolId === null) return;
   if (!LISTENER_FEATURES[protocol].default_pool)
     refuse('default_pool_id', poolId, `A ${protocol} listener has no pool.`);
   checkPoolOf(draft, protocol, poolId);
+  const members = draft.staying('member').filter(member => member.pool_id === poolId);
+  for (const { address } of members) checkIpVersion(draft, protocol as PoolProtocol, address, env);
 }
 
 /** The networks without duplicates, or null for no restriction. Source: contract api.md 6.6. */

@@ -134,14 +134,15 @@ async function listAll(deps: ApiDeps, call: Call) {
   };
 }
 
-async function find(deps: ApiDeps, call: Call, action: string): Promise<LoadBalancer> {
+/** The load balancer in the path. Throws `not-found`, and `forbidden` when the caller may not do this to it. */
+export async function findLoadBalancer(deps: ApiDeps, call: Call, action: string): Promise<LoadBalancer> {
   const lb = await getLoadBalancer(deps.db, call.params.id!);
   authorize(call.caller, `loadbalancer:${action}`, lb.project_id);
   return lb;
 }
 
 async function show(deps: ApiDeps, call: Call) {
-  const lb = await find(deps, call, 'get_one');
+  const lb = await findLoadBalancer(deps, call, 'get_one');
   const view = await viewer(deps.db, [lb]);
   return { loadbalancer: selectFields(view(lb), call.query, deps.settings) };
 }
@@ -153,7 +154,7 @@ async function update(deps: ApiDeps, call: Call) {
     'loadbalancer',
     deps.settings,
   );
-  const lb = await find(deps, call, 'put');
+  const lb = await findLoadBalancer(deps, call, 'put');
   if ('vip_sg_ids' in body) authorize(call.caller, 'loadbalancer:put:vip_sg_ids', lb.project_id);
   await inspectNetworkObjects(body, await envOf(deps, lb, call));
   const plan = (draft: Draft) => {
@@ -173,7 +174,7 @@ async function update(deps: ApiDeps, call: Call) {
 }
 
 async function remove(deps: ApiDeps, call: Call): Promise<void> {
-  const lb = await find(deps, call, 'delete');
+  const lb = await findLoadBalancer(deps, call, 'delete');
   const cascade = isTrueWord(call.query.get('cascade') ?? '');
   // Before the lock as well as within it: what is in the way is told whatever the status. Source: contract api.md 5.1.
   if (!cascade) await checkChildless(deps.db, lb.id);
@@ -189,7 +190,7 @@ async function remove(deps: ApiDeps, call: Call): Promise<void> {
 
 /** Replaces all amphorae, the new before the old. Source: contract api.md 4.1. */
 async function failOver(deps: ApiDeps, call: Call): Promise<void> {
-  const lb = await find(deps, call, 'put_failover');
+  const lb = await findLoadBalancer(deps, call, 'put_failover');
   const onlyIn = deps.settings.strict_immutability ? STRICTLY_DELETABLE : undefined;
   await markForReplacement(deps.db, lb.id, { nowMs: deps.clock.now(), onlyIn });
   await deps.queue.notify(lb.id);
@@ -210,14 +211,14 @@ async function checkChildless(db: Db | Trx, id: string): Promise<void> {
 }
 
 async function showStatuses(deps: ApiDeps, call: Call) {
-  const lb = await find(deps, call, 'get_status');
+  const lb = await findLoadBalancer(deps, call, 'get_status');
   const graph = await loadGraph(deps.db, lb.id);
   if (!graph) throw notFound('load_balancer', lb.id);
   return statusTree(graph);
 }
 
 async function showStatistics(deps: ApiDeps, call: Call) {
-  const lb = await find(deps, call, 'get_stats');
+  const lb = await findLoadBalancer(deps, call, 'get_stats');
   return { stats: await sumStatistics(deps.db, { loadbalancer_id: lb.id }) };
 }
 

@@ -56,6 +56,21 @@ describe('a member is refused', () => {
         status: 409,
       },
     ),
+    create(
+      { address: '2001:db8::1' },
+      {
+        name: 'of another IP version in a UDP pool that is in use',
+        given: async world => {
+          const listener = { loadbalancer_id: world.ids.lb, protocol: 'UDP', protocol_port: 53 };
+          const { id: listener_id } = await world.create('/listeners', { listener });
+          const pool = { listener_id, protocol: 'UDP', lb_algorithm: 'ROUND_ROBIN' };
+          world.ids.udpPool = (await world.create('/pools', { pool })).id;
+        },
+        status: 501,
+        contains: 'IP version',
+      },
+      '/pools/$udpPool/members',
+    ),
     create({}, { name: 'unknown pool', status: 404 }, '/pools/nope/members'),
     create({}, { name: 'pool that is being deleted', given: did('DELETE', '/pools/$pool'), status: 409 }),
     update({ address: '10.1.0.5' }, { name: 'address', status: 400, contains: 'It cannot be changed.' }),

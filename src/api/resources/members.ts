@@ -3,7 +3,7 @@ import { findRecord } from '../../db/children.ts';
 import { canonicalAddress, versionOf } from '../../lib/addresses.ts';
 import { Fault } from '../../lib/errors.ts';
 import type { Resource } from '../../model/load-balancer.ts';
-import type { Member, Pool } from '../../model/pool.ts';
+import type { Member, Pool, PoolProtocol } from '../../model/pool.ts';
 import { isLvsProtocol } from '../../model/protocols.ts';
 import { authorize } from '../auth.ts';
 import {
@@ -148,18 +148,9 @@ export function createMember(draft: Draft, pool: Pool, body: Body, env: Env): Me
       `Another member on this pool is already using ip ${fields.address} on protocol_port ${fields.protocol_port}: ${twin.id}.`,
     );
   }
-  if (
-    isLvsProtocol(pool.protocol) &&
-    // Octavia looks at it only where traffic comes from: a pool that no listener uses takes any member.
-    draft.graph.listeners.some(listener => listener.default_pool_id === pool.id) &&
-    draft.vipVersions.size > 0 &&
-    !draft.vipVersions.has(versionOf(address))
-  ) {
-    throw new Fault(
-      'unsupported',
-      `Provider ${env.provider.name} does not support ${pool.protocol} members of another IP version than the VIP's.`,
-    );
-  }
+  // Octavia looks at it only where traffic comes from: a pool that no listener uses takes any member.
+  if (draft.graph.listeners.some(listener => listener.default_pool_id === pool.id))
+    checkIpVersion(draft, pool.protocol, address, env);
   const monitored = draft.staying('health_monitor').some(monitor => monitor.pool_id === pool.id);
   return draft.insert('member', {
     ...fields,
@@ -168,6 +159,16 @@ export function createMember(draft: Draft, pool: Pool, body: Body, env: Env): Me
     pool_id: pool.id,
     vnic_type: request_sriov ? 'direct' : 'normal',
   });
+}
+
+/** Of a pool that LVS balances, in which no packet changes its IP version. */
+export function checkIpVersion(draft: Draft, protocol: PoolProtocol, address: string, env: Env): void {
+  if (!isLvsProtocol(protocol) || draft.vipVersions.size === 0) return;
+  if (draft.vipVersions.has(versionOf(address))) return;
+  throw new Fault(
+    'unsupported',
+    `Provider ${env.provider.name} does not support ${protocol} members of another IP version than the VIP's.`,
+  );
 }
 
 /** A member of the batch, and which of its fields the client named. */

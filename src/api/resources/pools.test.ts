@@ -54,7 +54,7 @@ describe('a pool is refused', () => {
       { lb_algorithm: 'SOURCE_IP_PORT' },
       { name: 'algorithm that is not served', status: 501, contains: 'SOURCE_IP_PORT' },
     ),
-    create({ protocol: 'UDP' }, { name: 'UDP, not served yet', status: 501 }),
+    create({ protocol: 'SCTP' }, { name: 'a protocol that the provider does not serve', status: 501 }),
     create(
       { tls_enabled: true },
       { name: 'TLS to members, not served yet', status: 501, contains: 'tls_enabled' },

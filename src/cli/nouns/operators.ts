@@ -1,5 +1,5 @@
 /** What operators set up: quotas, flavors, availability zones, providers; and amphorae. Source: contract clients.md 4.7. */
-import { AMPHORA_ROLES } from '../../model/amphora.ts';
+import { AMPHORA_ROLES, type HaproxyChanges } from '../../model/amphora.ts';
 import { AMPHORA_STATUSES } from '../../model/status.ts';
 import { printList, printOne, run, runAndPrint } from '../command.ts';
 import { KINDS } from '../kinds.ts';
@@ -32,9 +32,16 @@ const quota = noun('quota', group, 'How many of each resource a project may have
   },
 });
 
+/** The counts on one line, and one for each of the newest starts and reloads. */
+function describeChanges({ started, reloaded, runtime, last }: HaproxyChanges): string {
+  const lines = last.map(({ at, how, reason }) => `${at.slice(0, 19)} ${how}: ${reason}`);
+  return [`reloads ${reloaded}, starts ${started}, changes without either ${runtime}`, ...lines].join('\n');
+}
+
 const amphora = noun('amphora', group, 'Amphorae: where the traffic of load balancers flows', {
   verbs: 'list show delete',
   waits: true,
+  readable: { haproxy_changes: value => describeChanges(value as HaproxyChanges) },
   columns: 'id loadbalancer_id status role lb_network_ip ha_ip',
   longColumns: 'vrrp_ip compute_id image_id cached_zone cert_expiration created_at',
   actions: [

@@ -2,22 +2,18 @@
 
 import type { Listener } from '../../model/listener.ts';
 import type { LoadBalancer } from '../../model/load-balancer.ts';
-import type { LbAlgorithm, Pool } from '../../model/pool.ts';
+import type { Member, Pool } from '../../model/pool.ts';
+import { balanceLines, placeWords } from './balance.ts';
 import { connectionLimit, hasRelease, type RenderContext } from './context.ts';
 import type { Section } from './global.ts';
 import { checkLines } from './health-check.ts';
-import { backendName, peersName } from './names.ts';
-import { fetchArgument, type Line, line, number, type Word, word, words } from './quote.ts';
+import { insertedHeaderLines } from './inserted-headers.ts';
+import { backendName } from './names.ts';
+import { type Line, line, number } from './quote.ts';
 import type { ServedListener, ServedPool } from './served.ts';
 import { serverLine } from './server-line.ts';
-
-/** SOURCE_IP_PORT belongs to other providers. */
-const BALANCE: Readonly<Record<LbAlgorithm, Line>> = {
-  ROUND_ROBIN: line`balance roundrobin`,
-  LEAST_CONNECTIONS: line`balance leastconn`,
-  SOURCE_IP: line`balance source`,
-  SOURCE_IP_PORT: line`balance roundrobin`,
-};
+import { cookieWords, persistenceLines } from './session-persistence.ts';
+import { listenerReferences, memberProtocols, serverTlsWords } from './tls.ts';
 
 export function backendSection(
   lb: LoadBalancer,
@@ -27,20 +23,31 @@ export function backendSection(
 ): Section {
   const { pool, members, monitor } = served;
   const mode = backendMode(pool, listenerMode);
+  const tls = {
+    ends: listenerReferences(listener).bundles.length > 0,
+    alpn: memberProtocols(pool, mode, context),
+    words: serverTlsWords(pool, mode, context),
+  };
+  const places = placeWords(pool.lb_algorithm, members);
+  const ownWords = (member: Member) => [
+    ...cookieWords(member, pool, context),
+    ...(places.get(member.id) ?? []),
+  ];
   const lines = [mode === 'http' ? line`mode http` : line`mode tcp`];
   if (mode === 'http' && hasRelease(context, 1, 6)) lines.push(line`http-reuse safe`);
-  lines.push(BALANCE[pool.lb_algorithm], ...persistenceLines(lb, pool, context));
+  lines.push(...balanceLines(pool.lb_algorithm), ...persistenceLines(lb, pool, context));
   if (monitor !== undefined) {
     if (hasRelease(context, 1, 6)) lines.push(line`load-server-state-from-file global`);
     lines.push(...checkLines(monitor, context.settings.basePath));
   }
   lines.push(
-    ...headerLines(listener, pool),
+    ...insertedHeaderLines(listener, pool, context),
     line`fullconn ${number(connectionLimit(listener, context.settings))}`,
     line`option allbackups`,
     line`timeout connect ${number(listener.timeout_member_connect)}`,
     line`timeout server ${number(listener.timeout_member_data)}`,
-    ...members.map(member => serverLine(member, served)),
+    ...(mode === 'http' ? tunnelLines(listener, context) : []),
+    ...members.map(member => serverLine(member, served, tls, ownWords(member))),
   );
   return { head: line`backend ${backendName(pool, listener)}`, lines };
 }
@@ -51,46 +58,12 @@ function backendMode(pool: Pool, listenerMode: 'tcp' | 'http'): 'tcp' | 'http' {
   return pool.protocol === 'HTTP' ? 'http' : 'tcp';
 }
 
-/** Source: contract dataplane.md 8.1. */
-function persistenceLines(lb: LoadBalancer, pool: Pool, { settings }: RenderContext): Line[] {
-  const size = word(settings.stickSize);
-  const peers: Word = lb.topology === 'ACTIVE_STANDBY' ? words` peers ${peersName(lb)}` : words``;
-  switch (pool.session_persistence?.type) {
-    case 'SOURCE_IP':
-      return [line`stick-table type ipv6 size ${size}${peers}`, line`stick on src`];
-    case 'APP_COOKIE': {
-      const name = fetchArgument(pool.session_persistence.cookie_name ?? '');
-      return [
-        line`stick-table type string len 64 size ${size}${peers}`,
-        line`stick store-response res.cook(${name})`,
-        line`stick match req.cook(${name})`,
-      ];
-    }
-    case 'HTTP_COOKIE':
-      return [line`cookie SRV insert indirect nocache`];
-    case undefined:
-      return [];
-  }
-}
-
 /**
- * Source: contract dataplane.md 8.3. The last three have no line in the original, which accepts and ignores them;
- * a header that the API accepts is sent here.
+ * Not in the original, where a WebSocket ends after the silence that is meant for requests. In mode tcp it would take the
+ * place of the two timeouts that users set; those that are longer are kept here too.
  */
-const INSERTED_HEADERS: readonly (readonly [name: string, pools: 'HTTP' | 'any', lines: Line])[] = [
-  ['X-Forwarded-For', 'HTTP', line`option forwardfor`],
-  ['X-Forwarded-Port', 'HTTP', line`http-request set-header X-Forwarded-Port %[dst_port]`],
-  ['X-Forwarded-Proto', 'any', line`http-request set-header X-Forwarded-Proto http`],
-  ['X-Forwarded-IP', 'HTTP', line`http-request set-header X-Forwarded-IP %[src]`],
-  ['X-Client-IP', 'HTTP', line`http-request set-header X-Client-IP %[src]`],
-  ['X-Real-IP', 'HTTP', line`http-request set-header X-Real-IP %[src]`],
-];
-
-function headerLines(listener: Listener, pool: Pool): Line[] {
-  if (listener.protocol !== 'HTTP') return [];
-  return INSERTED_HEADERS.filter(
-    ([name, pools]) =>
-      listener.insert_headers[name]?.toLowerCase() === 'true' &&
-      (pools === 'any' || pool.protocol === 'HTTP'),
-  ).map(([, , directive]) => directive);
+function tunnelLines(listener: Listener, { settings }: RenderContext): Line[] {
+  const timeouts = [settings.timeoutTunnelMs, listener.timeout_client_data, listener.timeout_member_data];
+  // 0 is no limit in both of the others.
+  return timeouts.includes(0) ? [] : [line`timeout tunnel ${number(Math.max(...timeouts))}`];
 }

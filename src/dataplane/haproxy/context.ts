@@ -17,6 +17,8 @@ export interface HaproxySettings {
   defaultConnectionLimit: number;
   /** Entries of a stick table, such as `10k`. */
   stickSize: string;
+  /** How long a WebSocket, or whatever else an HTTP connection became, may be silent; 0: as long as a request. */
+  timeoutTunnelMs: number;
 }
 
 export const DEFAULT_HAPROXY_SETTINGS: HaproxySettings = {
@@ -28,12 +30,13 @@ export const DEFAULT_HAPROXY_SETTINGS: HaproxySettings = {
   userLogFormat: null,
   defaultConnectionLimit: 50_000,
   stickSize: '10k',
+  timeoutTunnelMs: 3_600_000,
 };
 
 /** What haproxy is tuned to, as `GET /details` of the agent tells it. */
 export interface MachineDetails {
-  cpu_count: number;
-  active_tuned_profiles: string;
+  cpu_count?: number;
+  active_tuned_profiles?: string;
   /** In kB. */
   memory: { free: number; buffers: number; cached: number };
 }
@@ -46,8 +49,8 @@ export interface RenderContext {
   /** Without it nothing is tuned to the machine. */
   details?: MachineDetails;
   settings: HaproxySettings;
-  /** Pools that cannot be served are left out instead of being an error: for amphorae without a haproxy. */
-  leavesOut?: boolean;
+  /** The names of the files with certificates, by their references into the key manager; what has none is not served. */
+  certificates?: ReadonlyMap<string, string>;
 }
 
 /** Whether the haproxy of the amphora is of this release or a newer one; a version that cannot be read is an old one. */

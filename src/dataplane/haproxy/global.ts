@@ -6,6 +6,7 @@ import { connectionLimit, hasRelease, MOST_CONNECTIONS, type RenderContext } fro
 import { peersName } from './names.ts';
 import { address, type Line, line, number, type Word, word, words } from './quote.ts';
 import { inOrder, type ServedListener } from './served.ts';
+import { hasStickTable } from './session-persistence.ts';
 
 export interface Section {
   head: Line;
@@ -28,7 +29,8 @@ export function globalSection(
   const lines = [
     line`daemon`,
     line`user nobody`,
-    line`log /run/rsyslog/octavia/log local${number(settings.userLogFacility)}`,
+    // Not in the original, where a request with a long path is cut off before who answered it, and how.
+    line`log /run/rsyslog/octavia/log len 4096 local${number(settings.userLogFacility)}`,
     line`log /run/rsyslog/octavia/log local${number(settings.administrativeLogFacility)} notice`,
     line`stats socket ${directory}.sock mode 0666 level user`,
   ];
@@ -43,15 +45,21 @@ export function globalSection(
 }
 
 function totalConnections(listeners: readonly ServedListener[], context: RenderContext): number {
-  const total = listeners.reduce((sum, l) => sum + connectionLimit(l.listener, context.settings), 0);
+  // A scrape is three connections at once: the client's, and two of haproxy to itself. Were they not counted, nobody could
+  // see the metrics of a load balancer that is full.
+  const total = listeners.reduce((sum, { listener }) => {
+    const each = listener.protocol === 'PROMETHEUS' ? 3 : 1;
+    return sum + each * connectionLimit(listener, context.settings);
+  }, 0);
   return total > 0 && total < MOST_CONNECTIONS ? total : MOST_CONNECTIONS;
 }
 
 /** The first core is left to everything else where the image isolated the others. */
 function threadLines({ details }: RenderContext): Line[] {
-  const isolated = details?.active_tuned_profiles.split(/\s+/).includes('amphora') ?? false;
-  if (details === undefined || !isolated || details.cpu_count <= 1) return [];
-  const threads = number(details.cpu_count - 1);
+  const isolated = details?.active_tuned_profiles?.split(/\s+/).includes('amphora') ?? false;
+  const cpus = details?.cpu_count ?? 1;
+  if (!isolated || cpus <= 1) return [];
+  const threads = number(cpus - 1);
   return [line`nbthread ${threads}`, line`cpu-map auto:1/1-${threads} 1-${threads}`];
 }
 
@@ -71,15 +79,25 @@ export function defaultsSection({ settings }: RenderContext): Section {
 
 /**
  * Stick tables are shared between the amphorae of a pair. The amphora that the file is for is always among them,
- * because haproxy drops a section without the local peer. Source: contract dataplane.md 2.
+ * because haproxy drops a section without the local peer. Source: contract dataplane.md 2. A single amphora has none in
+ * the original and forgets its tables at each reload; here it is its own peer, at an address that no tenant reaches,
+ * because haproxy then hands them to the process that takes over.
  */
-export function peersSection(graph: LoadBalancerGraph, context: RenderContext): Section | undefined {
-  if (graph.load_balancer.topology !== 'ACTIVE_STANDBY') return undefined;
+export function peersSection(
+  graph: LoadBalancerGraph,
+  listeners: readonly ServedListener[],
+  context: RenderContext,
+): Section | undefined {
+  const head = line`peers ${peersName(graph.load_balancer)}`;
+  if (graph.load_balancer.topology !== 'ACTIVE_STANDBY') {
+    if (!listeners.some(({ pools }) => pools.some(({ pool }) => hasStickTable(pool)))) return undefined;
+    return { head, lines: [line`peer ${word(peerName(context.amphora.id))} ${peerAddress('127.0.0.1')}`] };
+  }
   const amphorae = inOrder(graph.amphorae).filter(
     a => a.status === 'ALLOCATED' || a.id === context.amphora.id,
   );
   return {
-    head: line`peers ${peersName(graph.load_balancer)}`,
+    head,
     lines: amphorae.flatMap(({ id, vrrp_ip }) =>
       vrrp_ip === null ? [] : [line`peer ${word(peerName(id))} ${peerAddress(vrrp_ip)}`],
     ),

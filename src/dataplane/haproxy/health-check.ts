@@ -35,11 +35,12 @@ export function checkLines(monitor: HealthMonitor, basePath: string): Line[] {
 }
 
 /** The words of a server line between the weight and the cookie, without the monitor's address and port. */
-export function checkWords(monitor: HealthMonitor): Word[] {
+export function checkWords(monitor: HealthMonitor, alpn: Word | undefined): Word[] {
   const parts = [words`check`];
   // The original lets TLS-HELLO be a mere connect on pools that pass TLS through (contract dataplane.md 15); here
   // the check shakes hands. The certificate is the members' own business, as for HTTPS monitors.
   if (monitor.type === 'HTTPS' || monitor.type === 'TLS-HELLO') parts.push(words`check-ssl verify none`);
+  if (alpn !== undefined) parts.push(words`check-alpn ${alpn}`);
   // haproxy rejects an interval of 0, which the API accepts: as often as the unit allows.
   parts.push(words`inter ${number(Math.max(monitor.delay, 1))}s`);
   parts.push(words`fall ${number(monitor.max_retries_down)}`, words`rise ${number(monitor.max_retries)}`);
@@ -62,7 +63,7 @@ function httpLines(monitor: HealthMonitor): Line[] {
 }
 
 /** `200`, `200, 202` or `200-204` as numbers, each once, in order. */
-function expandCodes({ id, expected_codes }: HealthMonitor): number[] {
+export function expandCodes({ id, expected_codes }: HealthMonitor): number[] {
   const codes = new Set<number>();
   for (const part of (expected_codes ?? '200').split(',')) {
     const [, first, last = first] = /^\s*(\d{3})(?:-(\d{3}))?\s*$/.exec(part) ?? [];

@@ -198,7 +198,9 @@ describe('every string that reaches the file', () => {
   const render = (sketch: GraphSketch, basePath = DEFAULT_HAPROXY_SETTINGS.basePath) => {
     const graph = buildGraph(sketch);
     const settings = { ...DEFAULT_HAPROXY_SETTINGS, basePath };
-    return renderHaproxyConfig(graph, { amphora: graph.amphorae[0]!, haproxyVersion: '2.6.12', settings })!;
+    const certificates = new Map([['r', 'r.pem']]);
+    const context = { amphora: graph.amphorae[0]!, haproxyVersion: '2.6.12', settings, certificates };
+    return renderHaproxyConfig(graph, context)!;
   };
   /** How many words each line has, and the word that says what the line is. */
   const structure = (text: string) =>
@@ -227,6 +229,25 @@ describe('every string that reaches the file', () => {
         expect(structure(render(attacked(attack)))).toEqual(expected);
       }),
       { numRuns: 500 },
+    );
+  });
+
+  test('ciphers and protocols are words of their own', () => {
+    const tls = (name: string): GraphSketch => {
+      const choice = { tls_ciphers: `AES128:${name}`, alpn_protocols: ['h2', name] };
+      const listener = { protocol: 'TERMINATED_HTTPS', default_tls_container_ref: 'r' } as const;
+      return {
+        listeners: [{ ...listener, default_pool_id: idOf('pool', 1), ...choice }],
+        pools: [{ tls_enabled: true, ...choice }],
+        members: [{}],
+      };
+    };
+    const expected = structure(render(tls('x')));
+    const text = nasty.filter(each => !each.includes('\0') && !/(^|:)TLS_/.test(each));
+    fc.assert(
+      fc.property(text, name => {
+        expect(structure(render(tls(name)))).toEqual(expected);
+      }),
     );
   });
 

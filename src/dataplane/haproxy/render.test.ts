@@ -1,12 +1,22 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { peerName } from '../../lib/peer-name.ts';
-import { buildGraph, type GraphSketch } from '../../model/graph.fixture.ts';
+import { buildGraph, type GraphSketch, idOf } from '../../model/graph.fixture.ts';
+import type { LoadBalancerGraph } from '../../model/graph.ts';
 import { DEFAULT_HAPROXY_SETTINGS, type HaproxySettings, type RenderContext } from './context.ts';
 import { checkConfig, isHaproxyInstalled } from './haproxy-check.fixture.ts';
 import { renderHaproxyConfig } from './render.ts';
+import { crtListName, listenerReferences, poolReferences, renderCrtList } from './tls.ts';
 
 const TESTDATA = join(import.meta.dirname, 'testdata');
 
@@ -26,8 +36,35 @@ function renderCase(name: string, settings: Partial<HaproxySettings> = {}) {
     haproxyVersion: found.haproxy_version ?? '2.6.12-1+deb12u4',
     details: found.details,
     settings: { ...DEFAULT_HAPROXY_SETTINGS, ...found.settings, ...settings },
+    certificates: certificatesOf(graph),
   };
   return { graph, context, text: renderHaproxyConfig(graph, context) };
+}
+
+const referencesOf = (graph: LoadBalancerGraph) => [
+  ...graph.listeners.map(listenerReferences),
+  ...graph.pools.map(poolReferences),
+];
+
+/** The file of each reference has its name; `absent` has none. */
+function certificatesOf(graph: LoadBalancerGraph): ReadonlyMap<string, string> {
+  const all = referencesOf(graph).flatMap(each => [...each.bundles, each.authorities, each.revocationList]);
+  return new Map(all.flatMap(ref => (ref === null || ref === 'absent' ? [] : [[ref, `${ref}.pem`]])));
+}
+
+/** Below a load balancer's certificate directory, what its haproxy.cfg names: all of a kind with the same content. */
+function writeCertificates(graph: LoadBalancerGraph, context: RenderContext): void {
+  const target = join(context.settings.baseCertDir, graph.load_balancer.id);
+  mkdirSync(target, { recursive: true });
+  const copy = (kind: string, ref: string | null) =>
+    ref !== null && copyFileSync(join(TESTDATA, 'certificates', `${kind}.pem`), join(target, `${ref}.pem`));
+  for (const { bundles, authorities, revocationList } of referencesOf(graph)) {
+    for (const bundle of bundles) copy('bundle', bundle);
+    copy('authorities', authorities);
+    copy('revocation-list', revocationList);
+  }
+  for (const listener of graph.listeners)
+    writeFileSync(join(target, crtListName(listener)), renderCrtList(listener, context));
 }
 
 const cases = readdirSync(TESTDATA)
@@ -56,8 +93,10 @@ describe('golden files', () => {
     });
 
     test.skipIf(!isHaproxyInstalled())('haproxy accepts it', async () => {
-      const { context, text } = renderCase(name, { basePath: directory });
+      const baseCertDir = join(directory, name);
+      const { graph, context, text } = renderCase(name, { basePath: directory, baseCertDir });
       if (text === null) return;
+      writeCertificates(graph, context);
       await checkConfig(text, directory, peerName(context.amphora.id));
     });
 
@@ -66,13 +105,15 @@ describe('golden files', () => {
       if (text === null) return;
       // Source: contract dataplane.md 12.
       expect(text).toMatch(/stats socket\s+(\S+)/);
-      for (const [, id] of text.matchAll(/\nfrontend ([^\n]*)\n/g)) {
+      for (const [, id] of text.matchAll(/\nfrontend (?!prometheus-)([^\n]*)\n/g)) {
         const listener = graph.listeners.find(l => l.id === id)!;
         const section = text.slice(text.indexOf(`\nfrontend ${id}\n`)).split('\n\n')[0]!;
-        expect(/^\s+mode\s+(.*)$/m.exec(section)?.[1]).toBe(listener.protocol === 'HTTP' ? 'http' : 'tcp');
+        expect(/^\s+mode\s+(.*)$/m.exec(section)?.[1]).toBe(
+          ['TCP', 'HTTPS'].includes(listener.protocol) ? 'tcp' : 'http',
+        );
         expect(section).toContain(` bind ${graph.load_balancer.vip_address}:${listener.protocol_port}`);
       }
-      for (const [, backend] of text.matchAll(/\nbackend ([^\n]*)\n/g))
+      for (const [, backend] of text.matchAll(/\nbackend (?!prometheus-)([^\n]*)\n/g))
         expect(backend!.split(':')).toHaveLength(2);
     });
   });
@@ -105,6 +146,23 @@ describe('equal graphs give equal bytes', () => {
   });
 });
 
+describe('a tunnel', () => {
+  test.each([
+    [{}, 3_600_000],
+    [{ timeout_member_data: 80_000_000 }, 80_000_000],
+    [{ timeout_client_data: 0 }, undefined],
+  ])('of a listener with %o may be silent for %s ms', (fields, expected) => {
+    const graph = buildGraph({ listeners: [{ default_pool_id: idOf('pool', 1), ...fields }], pools: [{}] });
+    const context = {
+      amphora: graph.amphorae[0]!,
+      haproxyVersion: '2.6',
+      settings: DEFAULT_HAPROXY_SETTINGS,
+    };
+    const found = /timeout tunnel (\d+)/.exec(renderHaproxyConfig(graph, context)!)?.[1];
+    expect(found).toBe(expected?.toString());
+  });
+});
+
 describe('what cannot be rendered says so', () => {
   const render = (sketch: GraphSketch) => {
     const graph = buildGraph(sketch);
@@ -113,12 +171,6 @@ describe('what cannot be rendered says so', () => {
   };
   test('a load balancer without a VIP address', () => {
     expect(() => render({ load_balancer: { vip_address: null }, listeners: [{}] })).toThrow(/no VIP address/);
-  });
-  test('a pool with TLS to its members', () => {
-    const pools = [{ id: 'p', tls_enabled: true }];
-    expect(() => render({ listeners: [{ default_pool_id: 'p' }], pools })).toThrow(
-      /pool p: TLS to its members/,
-    );
   });
   test('a member whose address is none', () => {
     const sketch = { listeners: [{ default_pool_id: 'p' }], pools: [{ id: 'p' }] };

@@ -4,6 +4,7 @@ import { backendSection } from './backend.ts';
 import type { RenderContext } from './context.ts';
 import { frontendSection } from './frontend.ts';
 import { defaultsSection, globalSection, peersSection, type Section } from './global.ts';
+import { metricsSections } from './prometheus.ts';
 import { line, word } from './quote.ts';
 import { servedListeners } from './served.ts';
 
@@ -19,7 +20,8 @@ export function renderHaproxyConfig(graph: LoadBalancerGraph, context: RenderCon
   const sections = [
     globalSection(graph, listeners, context),
     defaultsSection(context),
-    peersSection(graph, context),
+    peersSection(graph, listeners, context),
+    ...metricsSections(listeners, context),
     ...listeners.flatMap(served => [
       frontendSection(lb, served, context),
       ...served.pools.map(pool => backendSection(lb, served, pool, context)),

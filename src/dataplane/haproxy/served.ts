@@ -1,18 +1,18 @@
 /** Which parts of a graph haproxy serves, in an order that is the same for equal graphs. */
-import { TerminalError } from '../../lib/errors.ts';
 import type { LoadBalancerGraph } from '../../model/graph.ts';
 import type { HealthMonitor } from '../../model/health-monitor.ts';
 import { effectivePolicies, type L7Policy, type L7Rule, poolIdsOf, rulesOf } from '../../model/l7.ts';
 import type { Listener } from '../../model/listener.ts';
 import type { Member, Pool } from '../../model/pool.ts';
-import { UNSERVED_LISTENER_PROTOCOLS } from '../../model/protocols.ts';
+import { isLvsProtocol } from '../../model/protocols.ts';
 import type { ProvisioningStatus } from '../../model/status.ts';
 import type { RenderContext } from './context.ts';
+import { isLoaded, isServable, poolReferences } from './tls.ts';
 
 /** A pool as one listener uses it. */
 export interface ServedPool {
   pool: Pool;
-  /** Enabled or not. */
+  /** Enabled or not; none when the pool's certificates could not be loaded. */
   members: Member[];
   /** undefined when there is none, or it is disabled. */
   monitor: HealthMonitor | undefined;
@@ -44,17 +44,17 @@ export interface ServedListener {
  */
 export function servedListeners(
   graph: LoadBalancerGraph,
-  context: Pick<RenderContext, 'leavesOut'>,
+  context: Pick<RenderContext, 'certificates'>,
 ): ServedListener[] {
   if (!graph.load_balancer.admin_state_up) return [];
   return inOrder(graph.listeners.filter(isKept))
-    .filter(l => l.admin_state_up && !UNSERVED_LISTENER_PROTOCOLS.includes(l.protocol))
+    .filter(l => l.admin_state_up && !isLvsProtocol(l.protocol) && isServable(l, context))
     .map(listener => {
       const pools = poolIdsOf(graph, listener).flatMap(id => servedPool(graph, id, context) ?? []);
       const findPool = (id: string | null) => pools.find(({ pool }) => pool.id === id);
       return {
         listener,
-        mode: listener.protocol === 'HTTP' ? 'http' : 'tcp',
+        mode: listener.protocol === 'TCP' || listener.protocol === 'HTTPS' ? 'tcp' : 'http',
         defaultPool: findPool(listener.default_pool_id),
         pools,
         policies: effectivePolicies(graph, listener)
@@ -71,22 +71,20 @@ export function servedListeners(
 function servedPool(
   graph: LoadBalancerGraph,
   id: string,
-  { leavesOut }: Pick<RenderContext, 'leavesOut'>,
+  context: Pick<RenderContext, 'certificates'>,
 ): ServedPool | undefined {
   const pool = graph.pools.find(p => p.id === id);
   if (pool === undefined || !pool.admin_state_up || !isKept(pool)) return undefined;
-  if (pool.tls_enabled) {
-    if (leavesOut) return undefined;
-    throw new TerminalError(`Cannot serve pool ${pool.id}: TLS to its members is not supported yet`);
-  }
+  // Without its certificates it has nowhere to send requests to, which are then refused rather than sent to other pools.
+  const isReachable = isLoaded(poolReferences(pool), context);
   return {
     pool,
-    members: inOrder(graph.members.filter(m => m.pool_id === pool.id && isKept(m))),
+    members: inOrder(graph.members.filter(m => isReachable && m.pool_id === pool.id && isKept(m))),
     monitor: graph.health_monitors.find(h => h.pool_id === pool.id && h.admin_state_up && isKept(h)),
   };
 }
 
-function isKept(row: { provisioning_status: ProvisioningStatus }): boolean {
+export function isKept(row: { provisioning_status: ProvisioningStatus }): boolean {
   return row.provisioning_status !== 'PENDING_DELETE' && row.provisioning_status !== 'DELETED';
 }
 

@@ -6,6 +6,9 @@ import { operators } from './0003-operators.ts';
 import { identity } from './0004-identity.ts';
 import { network } from './0005-network.ts';
 import { secrets } from './0006-secrets.ts';
+import { haproxyChanges } from './0007-haproxy-changes.ts';
+import { secretUses } from './0008-secret-uses.ts';
+import { portLimits } from './0009-port-limits.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001-initial': initial,
@@ -14,4 +17,7 @@ export const migrations: Record<string, Migration> = {
   '0004-identity': identity,
   '0005-network': network,
   '0006-secrets': secrets,
+  '0007-haproxy-changes': haproxyChanges,
+  '0008-secret-uses': secretUses,
+  '0009-port-limits': portLimits,
 };

@@ -1,5 +1,6 @@
 /** What every amphora driver must do: run by each implementation's test, over HTTP with the real agent. */
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { renderUdpListeners } from '../../dataplane/keepalived/lvs.ts';
 import { TerminalError } from '../../lib/errors.ts';
 import { Secret } from '../../lib/secret.ts';
 import { type Amphora, instanceName } from '../../model/amphora.ts';
@@ -68,6 +69,7 @@ export function amphoraContract(name: string, setUp: () => Promise<AmphoraSubjec
       load_balancer_id: LB,
       haproxy_cfg: haproxyCfg(8080),
       certificates: [],
+      udp_listeners: [],
       keepalived_conf: null,
       ...more,
     });
@@ -127,6 +129,25 @@ export function amphoraContract(name: string, setUp: () => Promise<AmphoraSubjec
       await subject.driver.apply(amphora, config({ certificates }));
       await subject.driver.apply(amphora, config({ certificates }));
       expect((await subject.driver.details(amphora)).haproxy_count).toBe(1);
+      const has = (name: string) => subject.reopen().hasCertificate(amphora, LB, name);
+      const { name } = certificates[0]!;
+      expect([await has(name), await has(`${'1'.repeat(40)}.pem`)]).toEqual([true, false]);
+      await subject.driver.apply(amphora, config({ certificates: [{ name, pem: null }] }));
+      for (let i = 0; i < 2; i++)
+        await subject.driver.apply(amphora, config({ obsolete_certificates: [name] }));
+      expect(await has(name)).toBe(false);
+    });
+
+    test('applies listeners that have a configuration of their own, and removes those that are not named', async () => {
+      const served = async () => (await subject.driver.details(amphora)).lvs_listener_process_count;
+      const listeners = [1, 2].map(n => ({ listener_id: idOf('listener', n), keepalived_conf: lvsConf(n) }));
+      await subject.driver.apply(amphora, config({ udp_listeners: listeners }));
+      await subject.reopen().apply(amphora, config({ udp_listeners: listeners }));
+      expect(await served()).toBe(2);
+      await subject.driver.apply(amphora, config({ udp_listeners: listeners.slice(1), haproxy_cfg: null }));
+      expect(await served()).toBe(1);
+      await subject.reopen().apply(amphora, config());
+      expect(await served()).toBe(0);
     });
 
     test('a configuration that haproxy rejects is terminal, says why, and the last good one keeps running', async context => {
@@ -143,6 +164,12 @@ export function amphoraContract(name: string, setUp: () => Promise<AmphoraSubjec
 
 function amphoraWith(fields: Partial<Amphora>): Amphora {
   return { ...buildGraph({ amphorae: [{}] }).amphorae[0]!, ...fields };
+}
+
+function lvsConf(n: number): string {
+  const listeners = [{ id: idOf('listener', n), protocol: 'UDP' as const, default_pool_id: idOf('pool', 1) }];
+  const graph = buildGraph({ listeners, pools: [{ protocol: 'UDP' }], members: [{}] });
+  return renderUdpListeners(graph, { basePath: '/var/lib/octavia' })[0]!.keepalived_conf;
 }
 
 /** The smallest configuration that has what an agent looks for: a stats socket, a frontend, a peer of its own. */

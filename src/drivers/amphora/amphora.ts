@@ -1,13 +1,14 @@
 /** The amphora seam: what the worker asks of one amphora's agent. */
 
 import type { Secret } from '../../lib/secret.ts';
-import type { Amphora } from '../../model/amphora.ts';
+import type { Amphora, HaproxyChange, HaproxyChanges } from '../../model/amphora.ts';
 import type { AgentDetails, AgentInfo, PlugNetwork, PlugVip } from '../../wire/agent-api.ts';
 
 /** A file below the load balancer's certificate directory; its name ends in `.pem`. */
 export interface CertificateFile {
   name: string;
-  pem: Secret;
+  /** null when the amphora has it already, as `hasCertificate` or an earlier `apply` showed. */
+  pem: Secret | null;
 }
 
 /** Everything one amphora must run for its load balancer, whole, every time. */
@@ -16,8 +17,21 @@ export interface AmphoraConfig {
   /** null when nothing is to be served: haproxy is stopped and its files are removed. */
   haproxy_cfg: string | null;
   certificates: CertificateFile[];
+  /** One for each listener that LVS carries; any other that the amphora has is removed. */
+  udp_listeners: { listener_id: string; keepalived_conf: string }[];
+  /** Names of files that the configuration before may have used and this one does not: removed once it runs. */
+  obsolete_certificates?: string[];
   /** null unless the topology is ACTIVE_STANDBY. */
   keepalived_conf: string | null;
+}
+
+/** How a configuration came to run. */
+export interface Applied {
+  /** `stopped` when nothing is to be served. */
+  how: HaproxyChange | 'stopped';
+  reason: string | null;
+  /** null when the agent does not count. */
+  changes: HaproxyChanges | null;
 }
 
 /** Every method may be called again after a crash and converges; every call is bounded in time. */
@@ -32,7 +46,8 @@ export interface AmphoraDriver {
    * Makes the amphora run this configuration; what is there already is not sent again.
    * Throws `TerminalError` with haproxy's own words when haproxy rejects it.
    */
-  apply(amphora: Amphora, config: AmphoraConfig): Promise<void>;
+  apply(amphora: Amphora, config: AmphoraConfig): Promise<Applied>;
+  hasCertificate(amphora: Amphora, loadBalancerId: string, name: string): Promise<boolean>;
   /** The name of the interface that holds this address. */
   interfaceOf(amphora: Amphora, address: string): Promise<string>;
   rotateCertificate(amphora: Amphora, pem: Secret): Promise<void>;

@@ -43,7 +43,10 @@ describe('HttpAmphora on the wire', () => {
   beforeEach(async () => {
     calls = [];
     connections = 0;
-    answers = { 'GET /': { status: 200, body: { api_version: '1.0' } } };
+    answers = {
+      'GET /': { status: 200, body: { api_version: '1.0' } },
+      'GET /1.0/listeners': { status: 200, body: [] },
+    };
     const { pem } = await authority.issueAgentCertificate(ID);
     server = createServer({
       ...{ cert: pem.reveal(), key: pem.reveal(), ca: await authority.clientCa() },
@@ -74,10 +77,17 @@ describe('HttpAmphora on the wire', () => {
     ...fields,
   });
   const config = (fields: Partial<AmphoraConfig> = {}): AmphoraConfig => ({
-    ...{ load_balancer_id: LB, haproxy_cfg: 'global\n', certificates: [], keepalived_conf: null },
+    ...{
+      load_balancer_id: LB,
+      haproxy_cfg: 'global\n',
+      certificates: [],
+      udp_listeners: [],
+      keepalived_conf: null,
+    },
     ...fields,
   });
-  const told = () => calls.map(each => each.call);
+  /** Without the question that every configuration begins with. */
+  const told = () => calls.map(each => each.call).filter(call => call !== 'GET /1.0/listeners');
 
   test('sends certificates, configuration and reload in this order, raw and over one connection', async () => {
     answers[`GET /1.0/loadbalancer/${LB}/certificates/a.pem`] = {
@@ -97,7 +107,7 @@ describe('HttpAmphora on the wire', () => {
       `PUT /1.0/loadbalancer/${LB}/reload`,
     ]);
     expect(calls[1]).toMatchObject({ body: 'PEM\n', contentType: undefined });
-    expect(calls[3]).toMatchObject({ body: 'global\n', contentType: undefined });
+    expect(calls[4]).toMatchObject({ body: 'global\n', contentType: undefined });
     expect(connections).toBe(1);
   });
 
@@ -117,6 +127,41 @@ describe('HttpAmphora on the wire', () => {
     expect(told()).toEqual([`DELETE /1.0/listeners/${LB}`, 'PUT /1.0/vrrp/upload', 'PUT /1.0/vrrp/start']);
     answers[`DELETE /1.0/listeners/${LB}`] = { status: 404, body: { message: 'Listener Not Found' } };
     await driver.apply(amphora(), config({ haproxy_cfg: null }));
+  });
+
+  test('sends listeners of their own that differ, reloads them always, and first removes those that are gone', async () => {
+    const listener = (id: string) => ({ listener_id: id, keepalived_conf: `conf of ${id}\n` });
+    answers['GET /1.0/listeners'] = {
+      status: 200,
+      body: [
+        { uuid: 'gone', type: 'UDP', status: 'OFFLINE' },
+        { uuid: 'same', type: 'UDP', status: 'ACTIVE' },
+        { uuid: 'web', type: 'HTTP', status: 'ACTIVE' },
+      ],
+    };
+    answers['GET /1.0/listeners/same/udp_listener'] = { status: 200, body: 'conf of same\n' };
+    answers['GET /1.0/listeners/new/udp_listener'] = {
+      status: 404,
+      body: { message: 'UDP Listener Not Found' },
+    };
+    const udp_listeners = [listener('same'), listener('new')];
+    await driver.apply(amphora(), config({ haproxy_cfg: null, udp_listeners }));
+    expect(told()).toEqual([
+      'DELETE /1.0/listeners/gone',
+      'GET /1.0/listeners/same/udp_listener',
+      'PUT /1.0/loadbalancer/same/reload',
+      'GET /1.0/listeners/new/udp_listener',
+      `PUT /1.0/listeners/${ID}/new/udp_listener`,
+      'PUT /1.0/loadbalancer/new/reload',
+      `DELETE /1.0/listeners/${LB}`,
+    ]);
+    expect(calls.find(each => each.call.endsWith('new/udp_listener') && each.body)).toMatchObject({
+      ...{ body: 'conf of new\n', contentType: undefined },
+    });
+    answers[`PUT /1.0/listeners/${ID}/new/udp_listener`] = { status: 400, body: { details: 'no number' } };
+    const error = await driver.apply(amphora(), config({ udp_listeners })).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(TerminalError);
+    expect((error as Error).message).toContain('no number');
   });
 
   test('a rejected configuration is terminal, in the words of haproxy, and nothing is reloaded', async () => {

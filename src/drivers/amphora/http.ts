@@ -16,7 +16,9 @@ import {
   type AgentReply,
   isNotAnswering,
 } from './agent-connection.ts';
-import type { AmphoraConfig, AmphoraDriver, CertificateFile } from './amphora.ts';
+import type { AmphoraConfig, AmphoraDriver, Applied, CertificateFile } from './amphora.ts';
+import { decodeApplied } from './applied.ts';
+import { applyUdpListeners } from './udp-listeners.ts';
 
 export type HttpAmphoraOptions = Omit<AgentConnectionOptions, 'amphoraId' | 'address'>;
 
@@ -70,19 +72,30 @@ export class HttpAmphora implements AmphoraDriver {
     await this.#connection(amphora).request({ method: 'POST', path, json: request, tolerated: [409] });
   }
 
-  async apply(amphora: Amphora, config: AmphoraConfig): Promise<void> {
+  async apply(amphora: Amphora, config: AmphoraConfig): Promise<Applied> {
     const connection = this.#connection(amphora);
     const { load_balancer_id: id, haproxy_cfg, keepalived_conf } = config;
     for (const file of config.certificates) await this.#sendCertificate(connection, id, file);
+    let applied: Applied = { how: 'stopped', reason: null, changes: null };
+    await applyUdpListeners(connection, amphora, config.udp_listeners);
     if (haproxy_cfg === null) {
       await connection.request({ method: 'DELETE', path: `listeners/${id}`, tolerated: [404] });
     } else {
-      await this.#sendHaproxy(connection, amphora, id, haproxy_cfg);
+      applied = await this.#sendHaproxy(connection, amphora, id, haproxy_cfg);
+      for (const name of config.obsolete_certificates ?? [])
+        await connection.request({ method: 'DELETE', path: certificatePath(id, name), tolerated: [404] });
     }
     if (keepalived_conf !== null) {
       await connection.request({ method: 'PUT', path: 'vrrp/upload', body: keepalived_conf });
       await connection.request({ method: 'PUT', path: 'vrrp/start' });
     }
+    return applied;
+  }
+
+  async hasCertificate(amphora: Amphora, loadBalancerId: string, name: string): Promise<boolean> {
+    const path = certificatePath(loadBalancerId, name);
+    const { status } = await this.#connection(amphora).request({ method: 'GET', path, tolerated: [404] });
+    return status === 200;
   }
 
   async interfaceOf(amphora: Amphora, address: string): Promise<string> {
@@ -115,7 +128,8 @@ export class HttpAmphora implements AmphoraDriver {
   }
 
   async #sendCertificate(connection: AgentConnection, id: string, file: CertificateFile): Promise<void> {
-    const path = `loadbalancer/${id}/certificates/${encodeURIComponent(file.name)}`;
+    if (file.pem === null) return;
+    const path = certificatePath(id, file.name);
     const present = await connection.request({ method: 'GET', path, tolerated: [404] });
     const sum = (present.json as { md5sum?: unknown } | undefined)?.md5sum;
     const body = file.pem.reveal();
@@ -127,7 +141,12 @@ export class HttpAmphora implements AmphoraDriver {
    * The reload is always asked for, because the configuration that is there need not be the one that runs: whoever sent it
    * may have died before. An agent that runs it already has nothing to do.
    */
-  async #sendHaproxy(connection: AgentConnection, amphora: Amphora, id: string, cfg: string): Promise<void> {
+  async #sendHaproxy(
+    connection: AgentConnection,
+    amphora: Amphora,
+    id: string,
+    cfg: string,
+  ): Promise<Applied> {
     const path = `loadbalancer/${id}/haproxy`;
     const present = await connection.request({ method: 'GET', path, tolerated: [404] });
     if (present.status !== 200 || present.etag !== md5(cfg)) {
@@ -135,7 +154,8 @@ export class HttpAmphora implements AmphoraDriver {
       const sent = await connection.request({ method: 'PUT', path: upload, body: cfg, tolerated: [400] });
       if (sent.status === 400) throw rejected(amphora, id, sent);
     }
-    await connection.request({ method: 'PUT', path: `loadbalancer/${id}/reload` });
+    const { json } = await connection.request({ method: 'PUT', path: `loadbalancer/${id}/reload` });
+    return decodeApplied(json);
   }
 
   #connection(amphora: Amphora): AgentConnection {
@@ -151,6 +171,9 @@ export class HttpAmphora implements AmphoraDriver {
     return connection;
   }
 }
+
+const certificatePath = (id: string, name: string): string =>
+  `loadbalancer/${id}/certificates/${encodeURIComponent(name)}`;
 
 function rejected(amphora: Amphora, id: string, reply: AgentReply): TerminalError {
   const { details, message } = (reply.json ?? {}) as { details?: unknown; message?: unknown };

@@ -3,8 +3,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Secret } from '../../lib/secret.ts';
 import { type Amphora, instanceName } from '../../model/amphora.ts';
 import type { AgentDetails, AgentInfo, PlugNetwork, PlugVip } from '../../wire/agent-api.ts';
-import type { NoopCloud, NoopInstance } from '../noop-cloud.ts';
-import type { AmphoraConfig, AmphoraDriver } from './amphora.ts';
+import type { NoopAgent, NoopCloud, NoopInstance } from '../noop-cloud.ts';
+import type { AmphoraConfig, AmphoraDriver, Applied, CertificateFile } from './amphora.ts';
 
 export class NoopAmphora implements AmphoraDriver {
   readonly #cloud: NoopCloud;
@@ -24,7 +24,7 @@ export class NoopAmphora implements AmphoraDriver {
       networks: {},
       active: true,
       haproxy_count: agent.config?.haproxy_cfg ? 1 : 0,
-      lvs_listener_process_count: 0,
+      lvs_listener_process_count: agent.config?.udp_listeners.length ?? 0,
       cpu_count: 1,
       cpu: { total: 0, user: '0', system: '0', soft_irq: '0' },
       memory: { total: 1_048_576, free: 524_288, buffers: 0, cached: 0, swap_used: 0, shared: 0, slab: 0 },
@@ -47,14 +47,34 @@ export class NoopAmphora implements AmphoraDriver {
   async plugNetwork(amphora: Amphora, request: PlugNetwork): Promise<void> {
     const instance = this.#instance(amphora, `plug interface ${request.mac_address}`);
     this.#checkAttached(instance, request.mac_address);
+    const { vip_net_info } = request;
+    if (vip_net_info) {
+      const { vip, ...plugged } = structuredClone(vip_net_info);
+      instance.agent.vips.set(vip, plugged);
+      // What the VIP's port has of its own, `plugVip` has said.
+      if (!request.fixed_ips?.length) return void instance.agent.networks.delete(request.mac_address);
+    }
     instance.agent.networks.set(request.mac_address, structuredClone(request));
   }
 
-  async apply(amphora: Amphora, config: AmphoraConfig): Promise<void> {
+  async apply(amphora: Amphora, config: AmphoraConfig): Promise<Applied> {
     const { agent } = this.#instance(amphora, `apply load balancer ${config.load_balancer_id}`);
-    if (agent.config && isDeepStrictEqual(comparable(agent.config), comparable(config))) return;
-    agent.config = { ...config, certificates: [...config.certificates] };
+    const { obsolete_certificates = [], ...wanted } = config;
+    const changed = config.certificates.filter(file => !isPresent(amphora, agent, file));
+    for (const { name, pem } of changed) agent.certificates.set(name, pem!);
+    for (const name of obsolete_certificates) agent.certificates.delete(name);
+    if (config.haproxy_cfg === null) agent.certificates.clear();
+    const certificates = config.certificates.map(({ name }) => ({ name, pem: null }));
+    const next = { ...wanted, certificates };
+    if (changed.length === 0 && isDeepStrictEqual(agent.config, next))
+      return { how: 'nothing', reason: null, changes: null };
+    agent.config = next;
     agent.reloads++;
+    return { how: 'reloaded', reason: 'another configuration', changes: null };
+  }
+
+  async hasCertificate(amphora: Amphora, _loadBalancerId: string, name: string): Promise<boolean> {
+    return this.#instance(amphora, `look for certificate ${name}`).agent.certificates.has(name);
   }
 
   async interfaceOf(amphora: Amphora, address: string): Promise<string> {
@@ -110,7 +130,9 @@ function infoOf(amphora: Amphora): AgentInfo {
   };
 }
 
-/** Secrets hide their value from a comparison, so it is taken out. */
-function comparable(config: AmphoraConfig) {
-  return { ...config, certificates: config.certificates.map(file => [file.name, file.pem.reveal()]) };
+function isPresent(amphora: Amphora, { certificates }: NoopAgent, { name, pem }: CertificateFile): boolean {
+  const present = certificates.get(name);
+  if (!present && !pem) throw new Error(`Amphora ${amphora.id} does not have the certificate ${name}`);
+  // Secrets hide their value from a comparison.
+  return !pem || present?.reveal() === pem.reveal();
 }

@@ -16,7 +16,6 @@ const YEAR_MS = 365 * 86_400_000;
 export class NoopSecrets implements SecretStore {
   /** As JSON, by the reference that they use. */
   readonly consumers = new Map<string, Set<string>>();
-  #sample: Promise<{ bundle: CertificateBundle; authorities: PemFile; revocationList: PemFile }> | undefined;
 
   async getBundle(): Promise<CertificateBundle> {
     return (await this.#get()).bundle;
@@ -40,10 +39,13 @@ export class NoopSecrets implements SecretStore {
   }
 
   #get() {
-    this.#sample ??= makeSample();
-    return this.#sample;
+    sample ??= makeSample();
+    return sample;
   }
 }
+
+/** One for the process, as two processes of a real system would find the same. */
+let sample: Promise<{ bundle: CertificateBundle; authorities: PemFile; revocationList: PemFile }> | undefined;
 
 async function makeSample() {
   const validity = { notBefore: new Date(), notAfter: new Date(Date.now() + YEAR_MS) };

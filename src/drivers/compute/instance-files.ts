@@ -23,6 +23,7 @@ import {
   OLD_ROOT_IN_INSTANCE,
   renderInit,
 } from './instance-init.ts';
+import { renderLogFiles } from './instance-log.ts';
 
 /** What is remembered of an instance; once it is written, its directory is complete. */
 export interface InstanceRecord {
@@ -63,7 +64,7 @@ export async function writeDirectory(
   const upper = join(directory, 'upper');
   for (const part of ['work', 'root', 'upper']) mkdirSync(join(directory, part), { recursive: true });
   for (const path of [...AGENT_DIRECTORIES, OLD_ROOT_IN_INSTANCE]) makeDirectories(upper, path);
-  for (const file of parts.files) {
+  for (const file of [...renderLogFiles(record.name), ...parts.files]) {
     const path = insideOf(upper, file.path);
     makeDirectories(upper, dirname(file.path));
     writeFileSync(path, file.content, { mode: file.mode });

@@ -1,4 +1,5 @@
 /** The script that is process 1 of a namespace instance: it makes the root, then keeps the agent running. */
+import { KEEP_LOGGING } from './instance-log.ts';
 
 /** Where the instance sees what the controller brings along. */
 export const NODE_IN_INSTANCE = '/opt/ottavia/node';
@@ -55,6 +56,7 @@ ${hide.length > 0 ? `${hide.join('\n')}\n` : ''}  mount --bind ${quote(spec.node
   set +e
   echo ready >&3
   exec 3>&-
+  ${KEEP_LOGGING} &
   while :; do
     ${NODE_IN_INSTANCE} ${AGENT_IN_INSTANCE} --config-file ${AGENT_CONFIG_FILE} &
     wait $!

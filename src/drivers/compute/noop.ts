@@ -24,7 +24,7 @@ export class NoopCompute implements Compute {
       flavor: spec.flavor ?? null,
       files: new Map(spec.files.map(file => [file.path, file.content])),
       ports: new Set(),
-      agent: { vips: new Map(), networks: new Map(), config: null, reloads: 0 },
+      agent: { vips: new Map(), networks: new Map(), certificates: new Map(), config: null, reloads: 0 },
     };
     this.#cloud.instances.set(spec.name, instance);
     return plainInstance(instance);

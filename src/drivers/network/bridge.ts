@@ -20,9 +20,9 @@ import {
 } from './host-links.ts';
 import { bridgeName, checkSystemId, hostLinkName, isLinkOf, peerLinkName, tableName } from './link-names.ts';
 import { macAddressOf } from './mac-address.ts';
-import type { CloudNetwork, Network, Port, PortSpec } from './network.ts';
+import type { CloudNetwork, Network, Port, PortSpec, VipAccess } from './network.ts';
 import { type PacketRules, renderPacketRules, renderTransaction } from './packet-rules.ts';
-import { ensureGroupsOfRow, ensurePortRow } from './port-rows.ts';
+import { ensureAccessOfRow, ensureGroupsOfRow, ensurePortRow } from './port-rows.ts';
 import { RowNetwork } from './row-network.ts';
 import type { NetworkCloud, NetworkStore } from './store.ts';
 
@@ -125,6 +125,10 @@ export class BridgeNetwork extends RowNetwork implements Network, NetworkCloud {
   async ensureSecurityGroups(portId: string, groupIds: readonly string[]): Promise<void> {
     if (await ensureGroupsOfRow(this.store, portId, groupIds)) await this.#converge();
     else await this.#refreshRules();
+  }
+
+  async ensureAccess(vipPortId: string, access: readonly VipAccess[]): Promise<void> {
+    if (await ensureAccessOfRow(this.store, vipPortId, access)) await this.#converge();
   }
 
   async deletePort(name: string): Promise<void> {

@@ -132,12 +132,14 @@ export function networkContract(name: string, setUp: () => Promise<NetworkSubjec
       const more = {
         ...wanted,
         fixed_ips: [{ subnet_id: subject.ipv6.id }],
-        allowed_addresses: ['192.0.2.1'],
+        allowed_addresses: ['192.0.2.1', '2001:DB8:0::1'],
       };
       const after = await subject.network.ensurePort(more);
       expect(after.fixed_ips.map(ip => ip.subnet_id)).toEqual([subject.ipv4.id, subject.ipv6.id]);
       expect(after.fixed_ips[0]).toEqual(before.fixed_ips[0]);
       expect((await subject.network.ensurePort(more)).fixed_ips).toEqual(after.fixed_ips);
+      const allowed_addresses = ['192.0.2.1', '2001:db8::1'];
+      expect(await subject.network.findPort(after.id)).toMatchObject({ allowed_addresses });
     });
 
     test('counts the addresses that are left', async () => {
@@ -161,6 +163,38 @@ export function networkContract(name: string, setUp: () => Promise<NetworkSubjec
       expect(await network.findPort(id)).toMatchObject({ security_groups: [] });
       await network.deletePort(wanted.name);
       await network.ensureSecurityGroups(id, [groupId]);
+    });
+
+    test('keeps who may reach the protocol ports of an address, as often as it is asked; an absent port is success', async () => {
+      const { network } = subject;
+      const wanted = spec();
+      const { id } = await network.ensurePort(wanted);
+      const limit = { protocol: 'udp', port: 53, cidrs: ['192.0.2.0/24', '2001:db8::/32'] } as const;
+      const access = [
+        { ...limit, cidrs: [...limit.cidrs] },
+        { protocol: 'tcp', port: 80, cidrs: null } as const,
+      ];
+      await network.ensureAccess(id, access);
+      await subject.reopen().ensureAccess(id, access);
+      expect(await network.findPort(id)).toMatchObject({ limits: [limit] });
+      await network.ensureAccess(id, []);
+      expect(await network.findPort(id)).toMatchObject({ limits: [] });
+      await network.deletePort(wanted.name);
+      await network.ensureAccess(id, access);
+    });
+
+    test('takes addresses of some subnets from a port, for others to have; an absent port is success', async () => {
+      const { network, ipv4, ipv6 } = subject;
+      const wanted = spec({ fixed_ips: [{ subnet_id: ipv4.id }, { subnet_id: ipv6.id }] });
+      const { fixed_ips } = await network.ensurePort(wanted);
+      const { ip_address } = fixed_ips.find(ip => ip.subnet_id === ipv6.id)!;
+      await network.releaseAddresses(wanted.name, [ipv6.id]);
+      await subject.reopen().releaseAddresses(wanted.name, [ipv6.id]);
+      const left = (await network.findPortByName(wanted.name))!.fixed_ips;
+      expect(left).toEqual(fixed_ips.filter(ip => ip.subnet_id === ipv4.id));
+      const heir = await network.ensurePort(spec({ fixed_ips: [{ subnet_id: ipv6.id, ip_address }] }));
+      expect(heir.fixed_ips).toEqual([{ subnet_id: ipv6.id, ip_address }]);
+      await network.releaseAddresses('no-such-port', [ipv6.id]);
     });
 
     test('frees the address of a deleted port; an absent port is success', async () => {

@@ -1,4 +1,5 @@
 /** The network seam: networks, subnets and ports; our own ports are found by the name that we gave them. */
+import type { PortLimit } from '../../model/cloud-network.ts';
 
 export interface CloudNetwork {
   id: string;
@@ -56,6 +57,9 @@ export interface PortSpec {
   allowed_addresses?: string[];
 }
 
+/** A protocol port of a VIP, and where its clients may come from; null: anywhere. */
+export type VipAccess = Omit<PortLimit, 'cidrs'> & { cidrs: string[] | null };
+
 /** The device owner of every port of ours. Source: contract controller.md 9.1. */
 export const DEVICE_OWNER = 'Octavia';
 
@@ -79,12 +83,19 @@ export interface Network {
    * Throws `Fault('conflict')` when the address is in use, `Fault('invalid')` when it lies outside the subnet.
    */
   ensurePort(spec: PortSpec): Promise<Port>;
+  /** Gives back what our port has in these subnets. Success when the port is absent. */
+  releaseAddresses(name: string, subnetIds: readonly string[]): Promise<void>;
   findPortByName(name: string): Promise<Port | undefined>;
   /**
    * The port, ours or a user's, is in these security groups in place of those that were asked for last time; groups that a
    * user put it in by hand stay. Success when the port is absent.
    */
   ensureSecurityGroups(portId: string, groupIds: readonly string[]): Promise<void>;
+  /**
+   * The addresses of this port are reached as it is said here, on whichever port they are used, in place of what was said last
+   * time; nothing is said of other protocol ports. It holds beside security groups. Success when the port is absent.
+   */
+  ensureAccess(vipPortId: string, access: readonly VipAccess[]): Promise<void>;
   /** Success when it is absent. */
   deletePort(name: string): Promise<void>;
   /** The names of all ports of ours, for leak audits. */

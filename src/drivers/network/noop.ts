@@ -12,8 +12,9 @@ import {
   type Network,
   type Port,
   type PortSpec,
+  type VipAccess,
 } from './network.ts';
-import { ensureGroupsOfRow } from './port-rows.ts';
+import { ensureAccessOfRow, ensureGroupsOfRow } from './port-rows.ts';
 import { cloudNetwork, RowNetwork } from './row-network.ts';
 import type { NetworkCloud } from './store.ts';
 
@@ -49,6 +50,10 @@ export class NoopNetwork extends RowNetwork<NoopCloud> implements Network, Netwo
 
   async ensureSecurityGroups(portId: string, groupIds: readonly string[]): Promise<void> {
     await ensureGroupsOfRow(this.store, portId, groupIds);
+  }
+
+  async ensureAccess(vipPortId: string, access: readonly VipAccess[]): Promise<void> {
+    await ensureAccessOfRow(this.store, vipPortId, access);
   }
 
   /** Nothing is awaited in it, so that no two callers are given the same address. */

@@ -1,9 +1,10 @@
-/** Security groups and floating IPs as nftables rules; pure. */
+/** Security groups, limited VIPs and floating IPs as nftables rules; pure. */
 import { versionOf } from '../../lib/addresses.ts';
 import type { PortRecord, SecurityGroupRuleRecord } from '../../model/cloud-network.ts';
 import { findProtocolNumber } from '../../model/ip-protocols.ts';
 import type { CloudRows } from './cloud-rows.ts';
 import { hostLinkName, tableName } from './link-names.ts';
+import { renderVipFilter } from './vip-filter.ts';
 
 /** By family, the body of our table there; undefined where no table is needed. */
 export type PacketRules = Record<'bridge' | 'ip', string | undefined>;
@@ -12,7 +13,8 @@ type FilterRows = Pick<CloudRows, 'port' | 'security_group_rule'>;
 type Direction = SecurityGroupRuleRecord['direction'];
 
 export function renderPacketRules(systemId: string, rows: CloudRows): PacketRules {
-  return { bridge: renderPortFilter(systemId, rows), ip: renderFloatingIps(rows) };
+  const bridge = [...renderPortFilter(systemId, rows), ...renderVipFilter(systemId, rows.port)].join('');
+  return { bridge: bridge === '' ? undefined : bridge, ip: renderFloatingIps(rows) };
 }
 
 /** Ends with every table as it is wished, in one transaction. `present` are the families that have our table now. */
@@ -55,9 +57,9 @@ const LEARN = [
  * Ports in security groups, and disabled ones, on the host's side of their links. What is said of a port that has no link
  * of its own, as a VIP's, holds for its addresses on the links of the ports that may use them.
  */
-function renderPortFilter(systemId: string, rows: FilterRows): string | undefined {
+function renderPortFilter(systemId: string, rows: FilterRows): string[] {
   const filtered = rows.port.filter(port => port.security_groups.length > 0 || !port.admin_state_up);
-  if (filtered.length === 0) return undefined;
+  if (filtered.length === 0) return [];
   const set = (name: string, address: string) =>
     `  set ${name} { type ${address} . ${address} . inet_proto . inet_service . inet_service; ${FLOWS} }\n`;
   const jumps = { ingress: [] as string[], egress: [] as string[] };
@@ -82,7 +84,7 @@ function renderPortFilter(systemId: string, rows: FilterRows): string | undefine
     chain('from_port_to_host', [hook('filter', 'input', '-10'), ...jumps.egress]),
     chain('to_port', [hook('filter', 'forward', '0'), ...jumps.ingress]),
     chain('from_host_to_port', [hook('filter', 'output', '0'), ...jumps.ingress]),
-  ].join('');
+  ];
 }
 
 function matchesOf(

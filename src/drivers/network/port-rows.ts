@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import {
+  canonicalAddress,
   containsAddress,
   findCanonicalAddress,
   hostRange,
@@ -12,7 +13,7 @@ import { Fault } from '../../lib/errors.ts';
 import { newPort, type PortRecord, type SubnetRecord } from '../../model/cloud-network.ts';
 import { findFreeAddress } from './allocation.ts';
 import { macAddressOf } from './mac-address.ts';
-import { DEVICE_OWNER, type FixedIp, type PortSpec } from './network.ts';
+import { DEVICE_OWNER, type FixedIp, type PortSpec, type VipAccess } from './network.ts';
 import type { NetworkStore } from './store.ts';
 
 export type WantedIp = PortSpec['fixed_ips'][number];
@@ -26,7 +27,7 @@ export async function ensurePortRow(store: NetworkStore, spec: PortSpec): Promis
   for (const wanted of spec.fixed_ips) {
     if (!port.fixed_ips.some(has => satisfies(has, wanted))) await addAddress(store, port, wanted);
   }
-  const allowed = [...new Set([...port.allowed_addresses, ...(spec.allowed_addresses ?? [])])];
+  const allowed = [...new Set([...port.allowed_addresses, ...allowedBy(spec)])];
   if (allowed.length > port.allowed_addresses.length) {
     await store.update('port', port.id, { allowed_addresses: allowed });
   }
@@ -45,6 +46,20 @@ export async function ensureGroupsOfRow(
   const byHand = port.security_groups.filter(id => !port.asked_groups.includes(id));
   const security_groups = [...new Set([...asked_groups, ...byHand])];
   await store.update('port', portId, { asked_groups, security_groups });
+  return true;
+}
+
+/** The promise of `Network.ensureAccess`, for the rows; says whether anything was changed. */
+export async function ensureAccessOfRow(
+  store: Pick<NetworkStore, 'findPort' | 'update'>,
+  portId: string,
+  access: readonly VipAccess[],
+): Promise<boolean> {
+  const port = await store.findPort(portId);
+  // What everybody may reach needs no rule: a port is open.
+  const limits = access.flatMap(({ cidrs, ...each }) => (cidrs === null ? [] : { ...each, cidrs }));
+  if (!port || isDeepStrictEqual(port.limits, limits)) return false;
+  await store.update('port', portId, { limits });
   return true;
 }
 
@@ -74,14 +89,19 @@ export async function insertPortRow(
   );
 }
 
+/** In one spelling: rules of a VIP hold where its very address is allowed. */
+const allowedBy = ({ allowed_addresses = [] }: PortSpec): string[] => [
+  ...new Set(allowed_addresses.map(canonicalAddress)),
+];
+
 async function insertOwnPort(store: NetworkStore, spec: PortSpec): Promise<PortRecord> {
   const wanted = spec.fixed_ips.length > 0 ? spec.fixed_ips : await anyAddress(store, spec.network_id);
   const id = randomUUID();
-  const { name, project_id, network_id, device_id = '', allowed_addresses = [] } = spec;
+  const { name, project_id, network_id, device_id = '' } = spec;
   const port = newPort({
     ...{ id, name, project_id, network_id, device_id, device_owner: DEVICE_OWNER },
     mac_address: macAddressOf(id),
-    allowed_addresses: [...new Set(allowed_addresses)],
+    allowed_addresses: allowedBy(spec),
   });
   return (await insertPortRow(store, port, wanted)) ?? (await store.findPortByName(name))!;
 }

@@ -54,6 +54,12 @@ export class RowNetwork<Store extends NetworkStore = NetworkStore> {
     return this.store.findPortByName(name);
   }
 
+  async releaseAddresses(name: string, subnetIds: readonly string[]): Promise<void> {
+    const port = await this.store.findPortByName(name);
+    const fixed_ips = port?.fixed_ips.filter(ip => !subnetIds.includes(ip.subnet_id));
+    if (port && fixed_ips) await this.store.update('port', port.id, { fixed_ips });
+  }
+
   async listPortNames(): Promise<string[]> {
     const ports = await this.store.list('port');
     return ports.filter(port => !port.user_made && port.name !== '').map(port => port.name);

@@ -1,20 +1,24 @@
 /** THE SCRIPT of the amphora provider: what a load balancer needs, from top to bottom. */
 
 import { renderHaproxyConfig } from '../../dataplane/haproxy/render.ts';
+import { renderUdpListeners } from '../../dataplane/keepalived/lvs.ts';
 import { insertAmphora, settleAmphoraDeleted } from '../../db/amphorae.ts';
 import { listMemberPorts } from '../../db/member-ports.ts';
 import { type Amphora, type AmphoraRole, instanceName, vrrpPortName } from '../../model/amphora.ts';
 import { LISTENER_PROTOCOLS } from '../../model/listener.ts';
 import { TOPOLOGIES } from '../../model/load-balancer.ts';
 import { LB_ALGORITHMS, POOL_PROTOCOLS } from '../../model/pool.ts';
-import {
-  SERVES_TLS_TO_MEMBERS,
-  UNSERVED_LB_ALGORITHMS,
-  UNSERVED_LISTENER_PROTOCOLS,
-  UNSERVED_POOL_PROTOCOLS,
-} from '../../model/protocols.ts';
-import type { Pass, PassResult, Provider } from '../provider.ts';
+import { UNSERVED_LB_ALGORITHMS } from '../../model/protocols.ts';
+import type { Pass, PassResult, Provider, ResourceFault } from '../provider.ts';
+import { applyConfig } from './apply.ts';
 import { AVAILABILITY_ZONE_CAPABILITIES, flavorCapabilities } from './capabilities.ts';
+import {
+  type CertificatePass,
+  loadCertificates,
+  obsoleteCertificates,
+  openCertificates,
+  releaseCertificates,
+} from './certificates.ts';
 import { ensureAgent, ensureInstance, update } from './instance.ts';
 import { type AgentFacts, type AmphoraPass, type AmphoraProviderParts, NotYet, step } from './parts.ts';
 import { planAmphorae } from './plan.ts';
@@ -25,7 +29,7 @@ import {
   releaseMemberNetworks,
   releaseMemberPort,
 } from './plug.ts';
-import { ensureVip, releaseVip } from './vip.ts';
+import { ensureAccess, ensureVip, releaseAccess, releaseVip } from './vip.ts';
 
 export class AmphoraProvider implements Provider {
   readonly name = 'amphora';
@@ -43,11 +47,16 @@ export class AmphoraProvider implements Provider {
   async reconcile(pass: Pass): Promise<PassResult> {
     return this.#run(pass, async own => {
       await ensureVip(own);
+      await ensureAccess(own);
       const plan = planAmphorae(own.graph);
       const wanted = [...plan.keep];
       for (const role of plan.build) wanted.push({ amphora: await insertRow(own, role), role });
-      await all(wanted.map(({ amphora, role }) => serve(own, amphora, role)));
+      const certificates = await openCertificates(own);
+      await all(wanted.map(({ amphora, role }) => serve(own, { amphora, role, certificates })));
       await all(plan.release.map(amphora => release(own, amphora)));
+      await releaseAccess(own);
+      await releaseCertificates(own, certificates);
+      return [...certificates.faults.values()];
     });
   }
 
@@ -55,13 +64,15 @@ export class AmphoraProvider implements Provider {
     return this.#run(pass, async own => {
       await all(own.graph.amphorae.map(amphora => release(own, amphora)));
       await releaseVip(own);
+      await releaseCertificates(own, await openCertificates(own), true);
+      return [];
     });
   }
 
-  async #run(pass: Pass, script: (pass: AmphoraPass) => Promise<void>): Promise<PassResult> {
+  async #run(pass: Pass, script: (pass: AmphoraPass) => Promise<ResourceFault[]>): Promise<PassResult> {
     try {
-      await script({ ...pass, parts: this.#parts, facts: this.#facts });
-      return { done: true };
+      const faults = await script({ ...pass, parts: this.#parts, facts: this.#facts });
+      return { done: true, faults };
     } catch (error) {
       // Waiting is no failure: the worker looks again without counting an attempt.
       if (error instanceof NotYet)
@@ -76,10 +87,10 @@ function supportsOf(everything: boolean): Provider['supports'] {
     everything ? all : all.filter(each => !unserved.includes(each));
   return {
     lb_algorithms: LB_ALGORITHMS.filter(a => !UNSERVED_LB_ALGORITHMS.includes(a)),
-    listener_protocols: served(LISTENER_PROTOCOLS, UNSERVED_LISTENER_PROTOCOLS),
-    pool_protocols: served(POOL_PROTOCOLS, UNSERVED_POOL_PROTOCOLS),
-    pool_tls: everything || SERVES_TLS_TO_MEMBERS,
-    allowed_cidrs: everything,
+    listener_protocols: LISTENER_PROTOCOLS,
+    pool_protocols: POOL_PROTOCOLS,
+    pool_tls: true,
+    allowed_cidrs: true,
     l7: true,
     // Two amphorae without keepalived would both take the VIP.
     flavor_capabilities: flavorCapabilities(served(TOPOLOGIES, ['ACTIVE_STANDBY'])),
@@ -94,13 +105,20 @@ function insertRow(pass: AmphoraPass, role: AmphoraRole): Promise<Amphora> {
   );
 }
 
+interface Serving {
+  amphora: Amphora;
+  role: AmphoraRole;
+  certificates: CertificatePass;
+}
+
 /** Makes one amphora serve the graph: agent, interfaces, configuration. */
-async function serve(pass: AmphoraPass, amphora: Amphora, role: AmphoraRole): Promise<void> {
+async function serve(pass: AmphoraPass, { amphora, role, certificates }: Serving): Promise<void> {
   await ensureInstance(pass, amphora);
   const [port, facts] = await all([ensureVrrpPort(pass, amphora), ensureAgent(pass, amphora, role)] as const);
   try {
     if (port) await plugVip(pass, amphora, port);
     await ensureMemberNetworks(pass, amphora);
+    const { names, files } = await loadCertificates(pass, certificates, amphora, facts);
     const config = {
       load_balancer_id: pass.graph.load_balancer.id,
       haproxy_cfg: renderHaproxyConfig(pass.graph, {
@@ -108,12 +126,16 @@ async function serve(pass: AmphoraPass, amphora: Amphora, role: AmphoraRole): Pr
         haproxyVersion: facts.info.haproxy_version,
         details: facts.details,
         settings: pass.parts.settings.haproxy,
-        leavesOut: pass.parts.settings.servesEverything,
+        certificates: names,
       }),
-      certificates: [],
+      certificates: files,
+      udp_listeners: renderUdpListeners(pass.graph, pass.parts.settings.haproxy),
+      obsolete_certificates: obsoleteCertificates(pass, certificates),
       keepalived_conf: null,
     };
-    await step(pass, 'apply configuration', amphora.id, () => pass.parts.amphora.apply(amphora, config));
+    await applyConfig(pass, amphora, config);
+    // With nothing to serve the amphora has removed all of them.
+    facts.certificates = new Set(config.haproxy_cfg === null ? [] : files.map(file => file.name));
     await releaseMemberNetworks(pass, amphora);
     if (amphora.config_due) await configureAgent(pass, amphora);
   } catch (error) {

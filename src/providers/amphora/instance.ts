@@ -10,6 +10,7 @@ const AGENT_FILES = {
   config: '/etc/octavia/amphora-agent.conf',
   certificate: '/etc/octavia/certs/server.pem',
   clientCa: '/etc/octavia/certs/client_ca.pem',
+  rsyslog: '/etc/rsyslog.d/10-rsyslog.conf',
 };
 
 /**
@@ -68,7 +69,7 @@ export async function ensureInstance(pass: AmphoraPass, amphora: Amphora): Promi
 }
 
 async function buildInstance(pass: AmphoraPass, amphora: Amphora): Promise<Instance> {
-  const { compute, authority, settings, agentConfig } = pass.parts;
+  const { compute, authority, settings, agentConfig, rsyslogConfig } = pass.parts;
   const certificate = await authority.issueAgentCertificate(amphora.id);
   await update(pass, amphora, { cert_expiration: certificate.expires_at });
   const offer = await loadOffer(pass.parts.db, pass.graph.load_balancer);
@@ -87,6 +88,7 @@ async function buildInstance(pass: AmphoraPass, amphora: Amphora): Promise<Insta
       },
       { path: AGENT_FILES.certificate, content: certificate.pem.reveal(), mode: 0o600 },
       { path: AGENT_FILES.clientCa, content: await authority.clientCa(), mode: 0o644 },
+      { path: AGENT_FILES.rsyslog, content: rsyslogConfig, mode: 0o644 },
     ],
   });
 }
@@ -97,7 +99,7 @@ async function waitForAgent(pass: AmphoraPass, amphora: Amphora): Promise<AgentF
   for (;;) {
     pass.signal.throwIfAborted();
     const info = await driver.findInfo(amphora);
-    if (info) return { info, details: await driver.details(amphora) };
+    if (info) return { info, details: await driver.details(amphora), certificates: new Set() };
     if (clock.now() >= deadline) break;
     await clock.sleep(settings.agentPollMs, pass.signal);
   }

@@ -3,6 +3,7 @@ import type { HaproxySettings } from '../../dataplane/haproxy/context.ts';
 import type { Db } from '../../db/schema.ts';
 import type { AmphoraDriver } from '../../drivers/amphora/amphora.ts';
 import type { CertificateAuthority } from '../../drivers/certificates/authority.ts';
+import type { SecretStore } from '../../drivers/certificates/secrets.ts';
 import type { Compute } from '../../drivers/compute/compute.ts';
 import type { Network } from '../../drivers/network/network.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -18,11 +19,14 @@ export interface AmphoraProviderParts {
   network: Network;
   amphora: AmphoraDriver;
   authority: CertificateAuthority;
+  secrets: SecretStore;
   clock: Clock;
   log: Log;
   settings: AmphoraProviderSettings;
   /** The text of the agent's configuration file. */
   agentConfig: (amphora: Amphora, topology: Topology) => string;
+  /** Which lines of their logs amphorae send to whom, for rsyslog; blank for none. */
+  rsyslogConfig: string;
 }
 
 export interface AmphoraProviderSettings {
@@ -39,10 +43,12 @@ export interface AmphoraProviderSettings {
   bootLimitMs: number;
 }
 
-/** What an agent said of itself; it cannot change while the instance lives. */
+/** What an agent said of itself, which cannot change while the instance lives, and what it was given. */
 export interface AgentFacts {
   info: AgentInfo;
   details: AgentDetails;
+  /** The names of certificate files that it is known to have; others it may have too. */
+  certificates: Set<string>;
 }
 
 /** One pass with all it may use. */
@@ -63,7 +69,13 @@ export class NotYet extends Error {
 }
 
 /** Runs one recorded step, unless the lease is lost: then nothing may be changed any more. */
-export function step<T>(pass: AmphoraPass, name: string, subject: string, run: () => Promise<T>): Promise<T> {
+export function step<T>(
+  pass: AmphoraPass,
+  name: string,
+  subject: string,
+  run: () => Promise<T>,
+  describe?: (result: T) => string | undefined,
+): Promise<T> {
   pass.signal.throwIfAborted();
-  return pass.trace.step(name, subject, run);
+  return pass.trace.step(name, subject, run, describe);
 }

@@ -13,37 +13,54 @@ import { memberSubnets } from './plan.ts';
  */
 export async function ensureVrrpPort(pass: AmphoraPass, amphora: Amphora): Promise<Port | undefined> {
   if (amphora.vrrp_interface !== null) return undefined;
-  const lb = pass.graph.load_balancer;
   const { network, compute } = pass.parts;
-  const subnet = await getSubnet(pass, lb.vip_subnet_id!);
-  const port = await step(pass, 'ensure VRRP port', amphora.id, () =>
-    network.ensurePort({
-      name: vrrpPortName(amphora.id),
-      network_id: subnet.network_id,
-      project_id: lb.project_id,
-      fixed_ips: [{ subnet_id: subnet.id }],
-      allowed_addresses: [lb.vip_address!, ...lb.additional_vips.map(v => v.ip_address!)],
-    }),
-  );
+  const spec = vrrpPortSpec(pass, amphora);
+  const port = await step(pass, 'ensure VRRP port', amphora.id, () => network.ensurePort(spec));
   await step(pass, 'attach VRRP port', amphora.id, () =>
     compute.attachPort(instanceName(amphora.id), port.id),
   );
   return port;
 }
 
+function vrrpPortSpec({ graph: { load_balancer: lb } }: AmphoraPass, amphora: Amphora) {
+  return {
+    name: vrrpPortName(amphora.id),
+    network_id: lb.vip_network_id!,
+    project_id: lb.project_id,
+    fixed_ips: [{ subnet_id: lb.vip_subnet_id! }],
+    allowed_addresses: [lb.vip_address!, ...lb.additional_vips.map(v => v.ip_address!)],
+  };
+}
+
 /** Has the agent take the port, and the VIP with it. */
 export async function plugVip(pass: AmphoraPass, amphora: Amphora, port: Port): Promise<void> {
   const lb = pass.graph.load_balancer;
   const { amphora: driver } = pass.parts;
-  const vip = lb.vip_address!;
+  const { vip, ...request } = await vipRequest(pass, port);
+  await step(pass, 'plug VIP', amphora.id, () => driver.plugVip(amphora, vip, request));
+  const { vrrp_ip } = request;
+  const vrrp_interface = await driver.interfaceOf(amphora, vrrp_ip);
+  await step(pass, 'store VRRP port', amphora.id, () =>
+    update(pass, amphora, {
+      vrrp_ip,
+      ha_ip: vip,
+      vrrp_port_id: port.id,
+      ha_port_id: lb.vip_port_id,
+      vrrp_interface,
+    }),
+  );
+}
+
+async function vipRequest(pass: AmphoraPass, port: Port) {
+  const lb = pass.graph.load_balancer;
   const subnet = await getSubnet(pass, lb.vip_subnet_id!);
-  const vrrp_ip = port.fixed_ips[0]!.ip_address;
-  const request = {
+  return {
+    vip: lb.vip_address!,
     subnet_cidr: subnet.cidr,
     gateway: subnet.gateway_ip,
     mac_address: port.mac_address,
     mtu: await mtuOf(pass, subnet.network_id),
-    vrrp_ip,
+    vrrp_ip: port.fixed_ips.find(ip => ip.subnet_id === subnet.id)!.ip_address,
     host_routes: subnet.host_routes,
     additional_vips: await Promise.all(
       lb.additional_vips.map(async v => {
@@ -57,40 +74,36 @@ export async function plugVip(pass: AmphoraPass, amphora: Amphora, port: Port): 
       }),
     ),
   };
-  await step(pass, 'plug VIP', amphora.id, () => driver.plugVip(amphora, vip, request));
-  const vrrp_interface = await driver.interfaceOf(amphora, vrrp_ip);
-  await step(pass, 'store VRRP port', amphora.id, () =>
-    update(pass, amphora, {
-      vrrp_ip,
-      ha_ip: vip,
-      vrrp_port_id: port.id,
-      ha_port_id: lb.vip_port_id,
-      vrrp_interface,
-    }),
-  );
 }
 
-/** Plugs the networks that members need; those that none needs any more go after the configuration is applied. */
+/**
+ * Plugs what members need: an interface in each network, with an address in each subnet; in the VIP's network these are
+ * more addresses of the VRRP port. What none needs any more goes after the configuration is applied.
+ */
 export async function ensureMemberNetworks(pass: AmphoraPass, amphora: Amphora): Promise<void> {
-  const wanted = await wantedNetworks(pass);
   const present = await listMemberPorts(pass.parts.db, amphora.id);
-  for (const [networkId, subnets] of wanted) {
+  for (const [networkId, subnets] of await wantedNetworks(pass)) {
     const known = present.find(p => p.network_id === networkId);
-    const plugged = subnets.map(s => s.id);
-    if (known?.port_id && plugged.every(id => known.plugged_subnets.includes(id))) continue;
-    await plugNetwork(pass, amphora, networkId, subnets, known);
+    const wanted = new Set([...(known?.plugged_subnets ?? []), ...subnets]);
+    if (known?.port_id && wanted.size === known.plugged_subnets.length) continue;
+    await plugNetwork(pass, amphora, networkId, [...wanted], known);
   }
 }
 
-/** Releases the ports in networks without members. */
+/** Gives back addresses in subnets without members, and ports in networks without any. */
 export async function releaseMemberNetworks(pass: AmphoraPass, amphora: Amphora): Promise<void> {
   const wanted = await wantedNetworks(pass);
-  for (const { network_id } of await listMemberPorts(pass.parts.db, amphora.id)) {
-    if (!wanted.has(network_id)) await releaseMemberPort(pass, amphora, network_id);
+  for (const known of await listMemberPorts(pass.parts.db, amphora.id)) {
+    const { network_id, plugged_subnets } = known;
+    const subnets = wanted.get(network_id) ?? [];
+    if (subnets.length === plugged_subnets.length && subnets.length > 0) continue;
+    const isVips = network_id === pass.graph.load_balancer.vip_network_id;
+    if (isVips || subnets.length > 0) await plugNetwork(pass, amphora, network_id, subnets, known);
+    if (subnets.length === 0) await releaseMemberPort(pass, amphora, network_id);
   }
 }
 
-/** World first, then the row. */
+/** World first, then the row. The VRRP port has another name, and stays. */
 export async function releaseMemberPort(
   pass: AmphoraPass,
   amphora: Amphora,
@@ -106,11 +119,12 @@ export async function releaseMemberPort(
   });
 }
 
+/** Ends with an address in each of these subnets, and in no other that the row names. */
 async function plugNetwork(
   pass: AmphoraPass,
   amphora: Amphora,
   networkId: string,
-  subnets: Subnet[],
+  subnetIds: string[],
   known: MemberPort | undefined,
 ): Promise<void> {
   const { network, compute, db, amphora: driver } = pass.parts;
@@ -118,25 +132,32 @@ async function plugNetwork(
   if (!known) {
     await step(pass, 'note member port', amphora.id, () => putMemberPort(db, pass.lease, row));
   }
+  const { load_balancer: lb } = pass.graph;
+  const isVips = networkId === lb.vip_network_id;
+  const name = memberPortName(amphora.id, networkId);
+  const spec = isVips
+    ? vrrpPortSpec(pass, amphora)
+    : { name, network_id: networkId, project_id: lb.project_id, fixed_ips: [] };
+  const fixed_ips = [...spec.fixed_ips, ...subnetIds.map(subnet_id => ({ subnet_id }))];
   const port = await step(pass, 'ensure member port', amphora.id, () =>
-    network.ensurePort({
-      name: memberPortName(amphora.id, networkId),
-      network_id: networkId,
-      project_id: pass.graph.load_balancer.project_id,
-      fixed_ips: subnets.map(subnet => ({ subnet_id: subnet.id })),
-    }),
+    network.ensurePort({ ...spec, fixed_ips }),
   );
   await step(pass, 'attach member port', amphora.id, () =>
     compute.attachPort(instanceName(amphora.id), port.id),
   );
   const request = {
     mac_address: port.mac_address,
-    fixed_ips: fixedIpsOf(port, subnets),
+    fixed_ips: fixedIpsOf(port, await Promise.all(subnetIds.map(id => getSubnet(pass, id)))),
     mtu: await mtuOf(pass, networkId),
+    ...(isVips && { vip_net_info: await vipRequest(pass, port) }),
   };
   await step(pass, 'plug member network', amphora.id, () => driver.plugNetwork(amphora, request));
+  const surplus = row.plugged_subnets.filter(id => !subnetIds.includes(id));
+  if (surplus.length > 0) {
+    await step(pass, 'give back addresses', amphora.id, () => network.releaseAddresses(spec.name, surplus));
+  }
   await step(pass, 'store member port', amphora.id, () =>
-    putMemberPort(db, pass.lease, { ...row, port_id: port.id, plugged_subnets: subnets.map(s => s.id) }),
+    putMemberPort(db, pass.lease, { ...row, port_id: port.id, plugged_subnets: subnetIds }),
   );
 }
 
@@ -150,14 +171,12 @@ function fixedIpsOf(port: Port, subnets: Subnet[]) {
   });
 }
 
-/** Networks of members beside the VIP's own, each with the subnets needed in it. */
-async function wantedNetworks(pass: AmphoraPass): Promise<Map<string, Subnet[]>> {
-  const wanted = new Map<string, Subnet[]>();
+/** By network, the subnets in which members are. */
+async function wantedNetworks(pass: AmphoraPass): Promise<Map<string, string[]>> {
+  const wanted = new Map<string, string[]>();
   for (const id of memberSubnets(pass.graph)) {
-    const subnet = await getSubnet(pass, id);
-    // Other subnets of the VIP's own network are reached through the VIP's interface and its routes.
-    if (subnet.network_id === pass.graph.load_balancer.vip_network_id) continue;
-    wanted.set(subnet.network_id, [...(wanted.get(subnet.network_id) ?? []), subnet]);
+    const { network_id } = await getSubnet(pass, id);
+    wanted.set(network_id, [...(wanted.get(network_id) ?? []), id]);
   }
   return wanted;
 }

@@ -1,4 +1,6 @@
 /** Members and clients in one namespace: opens and closes servers and asks others, as its standard input tells it line by line. */
+import { createHash } from 'node:crypto';
+import dgram from 'node:dgram';
 import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
@@ -36,6 +38,41 @@ async function stream(response, chunks, pauseMs) {
   response.end();
 }
 
+/** A WebSocket that gives back each frame. Source: RFC 6455, 4.2.2 and 5.2. */
+function talk(request, socket) {
+  const key = `${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
+  const accept = createHash('sha1').update(key).digest('base64');
+  socket.write(
+    `HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: ${accept}\r\n\r\n`,
+  );
+  let bytes = Buffer.alloc(0);
+  socket.on('data', chunk => {
+    bytes = Buffer.concat([bytes, chunk]);
+    for (let frame = takeFrame(bytes); frame; frame = takeFrame(bytes)) {
+      bytes = bytes.subarray(frame.end);
+      socket.write(frame.echo);
+      if (frame.closes) socket.end();
+    }
+  });
+  socket.on('end', () => socket.end());
+}
+
+/** The first whole frame of a client, as a server sends it back. */
+function takeFrame(bytes) {
+  if (bytes.length < 2) return undefined;
+  const short = bytes[1] & 0x7f;
+  const lengthBytes = { 126: 2, 127: 8 }[short] ?? 0;
+  const start = 2 + lengthBytes + 4;
+  if (bytes.length < start) return undefined;
+  const length = lengthBytes === 0 ? short : bytes.readUIntBE(2 + Math.max(0, lengthBytes - 6), Math.min(lengthBytes, 6));
+  if (bytes.length < start + length) return undefined;
+  const payload = Buffer.from(bytes.subarray(start, start + length));
+  for (let i = 0; i < length; i++) payload[i] ^= bytes[start - 4 + (i % 4)];
+  const head = Buffer.from(bytes.subarray(0, 2 + lengthBytes));
+  head[1] = short;
+  return { echo: Buffer.concat([head, payload]), end: start + length, closes: (bytes[0] & 0x0f) === 8 };
+}
+
 /** Says its name to whoever connects and gives back what it is sent. */
 function echo(name) {
   return socket => {
@@ -70,15 +107,39 @@ function readProxyHeader(bytes) {
   return { version: 0 };
 }
 
+/** Answers each datagram with its name, the datagram and where it came from. */
+function answerDatagrams(name) {
+  const socket = dgram.createSocket('udp6');
+  socket.on('message', (message, from) => socket.send(`${name} ${message} ${from.address}`, from.port, from.address));
+  socket.listen = (port, address, listening) => socket.bind(port, address, listening);
+  return socket;
+}
+
+/** By flow: the socket that a client sends from. */
+const flows = new Map();
+
+async function openFlow(flow, host, port, from) {
+  if (!flows.has(flow)) {
+    const socket = dgram.createSocket(host.includes(':') ? 'udp6' : 'udp4');
+    await new Promise(bound => socket.bind(0, from, bound));
+    // Only a connected one is told that nobody listens.
+    await new Promise(connected => socket.connect(port, host, connected));
+    flows.set(flow, socket);
+  }
+  return flows.get(flow);
+}
+
 const MAKERS = {
   http: (name, port) => {
     const server = http.createServer(answer(name, port));
     // The balancer decides how long connections to members are kept.
     server.keepAliveTimeout = 60_000;
+    server.on('upgrade', talk);
     return server;
   },
   https: (name, port, pem) => https.createServer(pem, answer(name, port)),
   tcp: name => net.createServer(echo(name)),
+  udp: name => answerDatagrams(name),
   proxy: name => net.createServer(proxied(name)),
 };
 
@@ -111,10 +172,10 @@ const COMMANDS = {
   async peak({ port }) {
     return served.get(port).peak;
   },
-  /** One request from the given address. */
-  ask({ url, from }) {
+  /** One request from the given address; `limitMs` is for each silence. */
+  ask({ url, from, limitMs = 5000 }) {
     return new Promise((resolve, reject) => {
-      const asked = http.get(url, { agent: false, localAddress: from, timeout: 5000 }, response => {
+      const asked = http.get(url, { agent: false, localAddress: from, timeout: limitMs }, response => {
         let body = '';
         response.on('data', chunk => {
           body += chunk;
@@ -123,6 +184,26 @@ const COMMANDS = {
       });
       asked.on('timeout', () => asked.destroy(new Error('timeout')));
       asked.on('error', reject);
+    });
+  },
+  /** One datagram from the given address, and its answer; each flow has its own port, which lives on. */
+  async datagram({ host, port, from, flow, text, limitMs = 1000 }) {
+    const socket = await openFlow(flow, host, port, from);
+    return new Promise((resolve, reject) => {
+      const settle = work => value => {
+        clearTimeout(timer);
+        socket.removeAllListeners('message');
+        socket.removeAllListeners('error');
+        work(value);
+      };
+      const timer = setTimeout(
+        settle(() => reject(new Error('no answer'))),
+        limitMs,
+      );
+      // An answer to an earlier one may be late.
+      socket.on('message', message => String(message).includes(` ${text} `) && settle(resolve)(String(message)));
+      socket.on('error', settle(reject));
+      socket.send(text);
     });
   },
   /** The names in the certificate of whoever ends TLS there. */

@@ -7,6 +7,7 @@ if (role === 'serve') {
   for (const port of args) {
     const server = http.createServer((request, response) => {
       const delayMs = Number(/^\/slow\/(\d+)/.exec(request.url)?.[1] ?? 0);
+      if (request.url === '/login') response.setHeader('set-cookie', `SID=${port}.${Math.random()}`);
       setTimeout(() => response.end(port), delayMs);
     });
     server.keepAliveTimeout = 60_000;

@@ -1,0 +1,135 @@
+/** Interfaces that the agent makes where the controller does not say everything, and what neighbours hear of IPv6 addresses. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { AgentInstance, MEMBER_MAC, VIP_MAC } from './agent-instance.ts';
+import { hostTestsObstacle } from './host-state.ts';
+import { until } from './until.ts';
+
+const lacking = ['dhclient', 'dnsmasq'].find(program => !existsSync(`/usr/sbin/${program}`));
+const VIP6 = 'fd00:66::100';
+const PLUG = {
+  ...{ subnet_cidr: 'fd00:66::/64', gateway: 'fd00:66::1', vrrp_ip: 'fd00:66::10', mac_address: VIP_MAC },
+  additional_vips: [
+    { ip_address: '10.66.0.100', subnet_cidr: '10.66.0.0/24', gateway: null, host_routes: [] },
+  ],
+};
+
+describe.skipIf(hostTestsObstacle !== undefined)(
+  `the agent's interfaces${hostTestsObstacle ? ` (${hostTestsObstacle})` : ''}`,
+  () => {
+    let amphora: AgentInstance;
+    let server: ChildProcess | undefined;
+    const inner = (...words: string[]) => amphora.inside('ip', '-n', 'amphora-haproxy', ...words);
+    const plug = async (path: string, body: object) => {
+      const reply = await amphora.call('POST', `/1.0/plug/${path}`, body);
+      expect(reply.body).toContain('"OK"');
+    };
+
+    beforeAll(async () => {
+      amphora = new AgentInstance();
+      await amphora.build();
+      await until('the agent to answer', async () => (await amphora.call('GET', '/')).status === 200);
+      for (const [link, address] of [
+        ['vip', 'fd00:66::1/64'],
+        ['member', 'fd00:67::1/64'],
+      ] as const) {
+        amphora.inPeer('address', 'add', address, 'dev', link, 'nodad');
+      }
+    });
+    afterAll(async () => {
+      if (server && server.exitCode === null) {
+        server.kill('SIGKILL');
+        await once(server, 'exit');
+      }
+      await amphora?.remove();
+    });
+
+    test('a neighbour that knew somebody else under an IPv6 VIP hears of its move', async () => {
+      amphora.inPeer(
+        'neigh',
+        'replace',
+        VIP6,
+        'lladdr',
+        '02:aa:00:00:00:77',
+        'dev',
+        'vip',
+        'nud',
+        'reachable',
+      );
+      await plug(`vip/${VIP6}`, PLUG);
+      await until(
+        'the neighbour to know the new place',
+        () => amphora.inPeer('neigh', 'show', VIP6).includes(VIP_MAC),
+        () => amphora.inPeer('neigh', 'show', VIP6),
+      );
+    });
+
+    test('answers from VIPs of both versions have routes of their own; connections to members do not come from them', () => {
+      for (const [flag, vip, gateway] of [
+        ['-4', '10.66.0.100', ''],
+        ['-6', VIP6, 'fd00:66::1'],
+      ] as const) {
+        expect(inner(flag, 'rule', 'show')).toContain(`from ${vip} lookup 1`);
+        expect(inner(flag, 'route', 'show', 'table', '1')).toContain(gateway && `default via ${gateway}`);
+      }
+      expect(inner('route', 'get', 'fd00:66::77')).toContain('src fd00:66::10');
+    });
+
+    test('more addresses on the VIP port leave all VIPs and their routes as they are', async () => {
+      const shown = () => [inner('-br', 'address', 'show', 'eth1'), inner('-6', 'rule'), inner('-4', 'rule')];
+      const before = shown();
+      const extra = {
+        ip_address: 'fd00:68::10',
+        subnet_cidr: 'fd00:68::/64',
+        gateway: 'fd00:68::1',
+        host_routes: [],
+      };
+      const vip_net_info = { ...PLUG, vip: VIP6 };
+      await plug('network', { mac_address: VIP_MAC, fixed_ips: [extra], vip_net_info });
+      expect(inner('-br', 'address', 'show', 'eth1')).toContain('fd00:68::10/64');
+      expect(inner('-6', 'route', 'show', 'default')).toMatch(
+        /^default via fd00:66::1 .*src fd00:66::10 [^\n]*\n?$/,
+      );
+      await plug('network', { mac_address: VIP_MAC, fixed_ips: [], vip_net_info });
+      expect(shown()).toEqual(before);
+    });
+
+    test.skipIf(lacking)(
+      `a port of which nothing is said takes what DHCP and router advertisements give${lacking ? ` (needs ${lacking}: scripts/setup --tests)` : ''}`,
+      async () => {
+        const options = [
+          '--conf-file=/dev/null',
+          '--port=0',
+          '--bind-interfaces',
+          '--interface=member',
+          '--enable-ra',
+        ];
+        const ranges = ['--dhcp-range=10.67.0.50,10.67.0.59,1h', '--dhcp-range=fd00:67::,ra-only'];
+        const files = ['--dhcp-leasefile=/dev/null', '--pid-file'];
+        const command = [
+          'netns',
+          'exec',
+          amphora.peer,
+          'dnsmasq',
+          '--no-daemon',
+          ...options,
+          ...ranges,
+          ...files,
+        ];
+        server = spawn('ip', command, { stdio: 'ignore' });
+        await plug('network', { mac_address: MEMBER_MAC });
+        await until(
+          'an address of each version',
+          () => /10\.67\.0\.5\d\/24.* fd00:67::[0-9a-f:]+\/64/.test(inner('-br', 'address', 'show', 'eth2')),
+          () => inner('-br', 'address', 'show', 'eth2'),
+        );
+        const before = inner('-br', 'address', 'show', 'eth2');
+        await plug('network', { mac_address: MEMBER_MAC });
+        expect(inner('-br', 'address', 'show', 'eth2')).toBe(before);
+        expect(amphora.processes('dhclient')).toHaveLength(1);
+      },
+    );
+  },
+);

@@ -1,0 +1,240 @@
+/** Octavia itself, as Debian ships it: API, worker and health manager in Python, with a message broker and a database of their own. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { type Issuer, issueAuthority, issueLeaf } from '../../src/drivers/certificates/issue.ts';
+import { clientObstacle } from '../clients/python-client.ts';
+import { serverObstacle, startDatabaseServer } from '../database-server.ts';
+import { Lbaas } from '../host/lbaas.ts';
+import { until } from '../host/until.ts';
+
+const BROKER = '/usr/lib/rabbitmq/bin/rabbitmq-server';
+const START_LIMIT_MS = 90_000;
+const AWAIT_WORKER = `
+import sys, time, amqp
+while True:
+    with amqp.Connection(f'127.0.0.1:{sys.argv[1]}') as connection:
+        try:
+            connection.channel().queue_declare('octavia_provisioning_v2', passive=True)
+            break
+        except amqp.exceptions.NotFound:
+            time.sleep(0.1)
+`;
+const DAY_MS = 86_400_000;
+
+/** Why it cannot run here, or undefined when it can. */
+export function controllerObstacle(): string | undefined {
+  const modules = clientObstacle('octavia.cmd.octavia_worker');
+  const broker = existsSync(BROKER) ? undefined : 'needs rabbitmq-server (scripts/setup --tests installs it)';
+  return modules ?? broker ?? serverObstacle('MariaDB');
+}
+
+export interface ControllerOptions {
+  /** Where interop_cloud.py finds its cloud. */
+  cloud: string;
+  managementNetworkId: string;
+  /** Where heartbeats are received. */
+  heartbeatAddress: string;
+}
+
+export class PythonController implements AsyncDisposable {
+  readonly directory: string;
+  api!: Lbaas;
+  readonly #made = new AsyncDisposableStack();
+  readonly #options: ControllerOptions;
+
+  private constructor(options: ControllerOptions) {
+    this.#options = options;
+    this.directory = mkdtempSync(join(tmpdir(), 'python-controller-'));
+    this.#made.defer(() => rmSync(this.directory, { recursive: true }));
+  }
+
+  /** All its programs at work. */
+  static async open(options: ControllerOptions): Promise<PythonController> {
+    const controller = new PythonController(options);
+    try {
+      await controller.#start();
+      return controller;
+    } catch (error) {
+      await controller[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** What the programs have printed. */
+  log(program: string): string {
+    return readFileSync(join(this.directory, `${program}.log`), 'utf8');
+  }
+
+  /** A secret as Octavia's local certificate manager keeps it; returns its reference. */
+  storeSecret(name: string, certificate: string, key?: string): string {
+    writeFileSync(join(this.directory, 'secrets', `${name}.crt`), certificate);
+    if (key !== undefined) writeFileSync(join(this.directory, 'secrets', `${name}.key`), key);
+    return name;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#made.disposeAsync();
+  }
+
+  async #start(): Promise<void> {
+    mkdirSync(join(this.directory, 'secrets'));
+    const [brokerPort, apiPort] = [await freePort(), await freePort()];
+    const broker = this.#startBroker(brokerPort);
+    const database = this.#made.use(await startDatabaseServer('MariaDB'));
+    const ca = await this.#writeCertificates();
+    const file = join(this.directory, 'octavia.conf');
+    const connection = database.createDatabase('octavia');
+    writeFileSync(file, this.#settings({ brokerPort, apiPort, connection, ca }));
+    const config = ['--config-file', file];
+    await ended('octavia-db-manage', this.#run('octavia-db-manage', [...config, 'upgrade', 'head']));
+    await broker;
+    for (const program of ['octavia-worker', 'octavia-health-manager', 'octavia-api'])
+      this.#run(program, config);
+    // What is sent before the worker listens is lost.
+    await ended(
+      'the look for the worker',
+      this.#run('/usr/bin/python3', ['-c', AWAIT_WORKER, String(brokerPort)]),
+    );
+    await listening(apiPort);
+    const cloud = { auth_type: 'none', endpoint: `http://127.0.0.1:${apiPort}` };
+    writeFileSync(join(this.directory, 'clouds.yaml'), JSON.stringify({ clouds: { ottavia: cloud } }));
+    this.api = new Lbaas(this.directory);
+  }
+
+  /** In process ids of its own, so that its helpers end with it. */
+  async #startBroker(port: number): Promise<void> {
+    const path = (name: string) => join(this.directory, name);
+    const settings = {
+      NODENAME: `interop${port}@localhost`,
+      NODE_IP_ADDRESS: '127.0.0.1',
+      NODE_PORT: String(port),
+      DIST_PORT: String(await freePort()),
+      MNESIA_BASE: path('mnesia'),
+      LOG_BASE: path('broker'),
+      GENERATED_CONFIG_DIR: path('broker'),
+      CONFIG_FILE: path('broker-settings'),
+      ENABLED_PLUGINS_FILE: path('broker-plugins'),
+      PID_FILE: path('broker-pid'),
+      LOGS: '-',
+    };
+    const environment = Object.entries(settings).map(([name, value]) => [`RABBITMQ_${name}`, value]);
+    this.#run('unshare', ['--pid', '--fork', '--kill-child', '--mount-proc', BROKER], {
+      ...Object.fromEntries(environment),
+      ...{ ERL_EPMD_PORT: String(await freePort()), ERL_EPMD_ADDRESS: '127.0.0.1' },
+    });
+    await listening(port);
+  }
+
+  #run(program: string, args: string[], more: NodeJS.ProcessEnv = {}): ChildProcess {
+    const child = spawn(program, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        ...{ PATH: process.env.PATH, HOME: this.directory, LANG: 'C.UTF-8' },
+        ...{ INTEROP_CLOUD: this.#options.cloud, PYTHONPATH: join(import.meta.dirname, 'cloud') },
+        ...{ PYTHONDONTWRITEBYTECODE: '1', PYTHONWARNINGS: 'ignore', ...more },
+      },
+    });
+    const log = join(this.directory, `${basename(program)}.log`);
+    writeFileSync(log, '');
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', chunk => writeFileSync(log, chunk, { flag: 'a' }));
+    this.#made.defer(async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const gone = once(child, 'exit');
+      child.kill('SIGTERM');
+      const limit = setTimeout(() => child.kill('SIGKILL'), 10_000);
+      await gone;
+      clearTimeout(limit);
+    });
+    return child;
+  }
+
+  async #writeCertificates(): Promise<Issuer> {
+    const validity = {
+      notBefore: new Date(Date.now() - DAY_MS),
+      notAfter: new Date(Date.now() + 30 * DAY_MS),
+    };
+    const ca = await issueAuthority({ commonName: 'interop', ...validity });
+    const client = await issueLeaf(ca, { commonName: 'controller', ...validity });
+    const write = (name: string, text: string) =>
+      writeFileSync(join(this.directory, name), text, { mode: 0o600 });
+    write('ca.pem', ca.pem);
+    write('ca.key', ca.key.reveal());
+    write('client.pem', client.certificate + client.key.reveal());
+    return ca;
+  }
+
+  #settings(parts: { brokerPort: number; apiPort: number; connection: string; ca: Issuer }): string {
+    const path = (name: string) => join(this.directory, name);
+    const { heartbeatAddress, managementNetworkId } = this.#options;
+    return `[DEFAULT]
+debug = ${process.env.INTEROP_DEBUG ? 'True' : 'False'}
+transport_url = rabbit://guest:guest@127.0.0.1:${parts.brokerPort}/
+[api_settings]
+bind_host = 127.0.0.1
+bind_port = ${parts.apiPort}
+auth_strategy = noauth
+[database]
+connection = ${parts.connection}
+[oslo_messaging]
+topic = octavia
+[health_manager]
+bind_ip = ${heartbeatAddress}
+bind_port = 5555
+controller_ip_port_list = ${heartbeatAddress}:5555
+heartbeat_key = a key of the test
+heartbeat_interval = 1
+[certificates]
+cert_manager = local_cert_manager
+cert_generator = local_cert_generator
+ca_certificate = ${path('ca.pem')}
+ca_private_key = ${path('ca.key')}
+storage_path = ${path('secrets')}
+[haproxy_amphora]
+client_cert = ${path('client.pem')}
+server_ca = ${path('ca.pem')}
+connection_max_retries = 60
+connection_retry_interval = 1
+[controller_worker]
+workers = 1
+client_ca = ${path('ca.pem')}
+amp_boot_network_list = ${managementNetworkId}
+amp_active_wait_sec = 1
+amphora_driver = amphora_haproxy_rest_driver
+compute_driver = interop
+network_driver = interop
+image_driver = image_noop_driver
+volume_driver = volume_noop_driver
+`;
+  }
+}
+
+async function ended(program: string, child: ChildProcess): Promise<void> {
+  const [code] = await once(child, 'exit');
+  if (code !== 0) throw new Error(`${program} ended with ${code}`);
+}
+
+const listening = (port: number): Promise<boolean> =>
+  until(
+    `a server at port ${port}`,
+    () =>
+      new Promise<boolean>(resolve => {
+        const socket = connect(port, '127.0.0.1');
+        socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+        socket.once('connect', () => socket.destroy());
+      }),
+    () => undefined,
+    START_LIMIT_MS,
+  );
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise(closed => server.close(closed));
+  return port;
+}
