@@ -37,8 +37,8 @@ export function buildPythonAgent(): BuiltAgent & { directory: string } {
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
-// Its settings are made, not those of this machine.
-for (const path of ['/etc/sysctl.conf', '/etc/sysctl.d', '/usr/lib/sysctl.d']) rmSync(path, { recursive: true, force: true });
+// What this machine has there is not the image's.
+for (const path of ['/etc/sysctl.conf', '/etc/sysctl.d', '/usr/lib/sysctl.d', '/etc/netns']) rmSync(path, { recursive: true, force: true });
 for (const [path, mode, content] of ${JSON.stringify(FILES)}) {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, content, { mode });

@@ -76,7 +76,11 @@ describe.skipIf(obstacle)(obstacle ? `the Python controller (${obstacle})` : 'th
     const datagrams = await write('pools', {
       ...{ ...of, name: 'datagrams', protocol: 'UDP', lb_algorithm: 'ROUND_ROBIN' },
     });
-    await write(`pools/${datagrams.id}/members`, { ...member('near'), protocol_port: 9002 });
+    await write(`pools/${datagrams.id}/members`, {
+      ...member('near'),
+      name: 'datagram',
+      protocol_port: 9002,
+    });
     await listen('udp', 'UDP', 53, { default_pool_id: datagrams.id });
     const policy = await write('l7policies', {
       ...{ name: 'moved', listener_id: listener.id },

@@ -14,7 +14,7 @@ export const chainOf = (memberId: string): string => `m-${memberId}`;
 const clientsOf = (memberId: string): string => `p-${memberId}`;
 
 /** A member that is not up gets no flow; one of weight 0 keeps those that it has. */
-export const isServing = (member: LvsMember, isUp: (memberId: string) => boolean): boolean =>
+const isServing = (member: LvsMember, isUp: (memberId: string) => boolean): boolean =>
   member.weight > 0 && isUp(member.id);
 
 export interface Wish {

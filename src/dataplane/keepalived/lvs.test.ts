@@ -145,7 +145,7 @@ describe('whatever users write', () => {
     fc.constantFrom(
       '\n}\nvrrp_script x {\n script "/bin/sh"\n}',
       '" "',
-      '${x}',
+      '$' + '{x}',
       '~SEQ(a,1,2)',
       '@ id',
       '!',
