@@ -22,6 +22,8 @@ import { until } from '../host/until.ts';
 import { buildPythonAgent } from './python-agent.ts';
 
 const obstacle = trafficObstacle ?? clientObstacle('octavia.cmd.agent');
+/** Other systems on this host must not have the same ranges. */
+const OWN = process.pid % 250;
 /** An agent of Python and each of its tools take seconds to start. */
 const BUILD_LIMIT_MS = 60_000;
 const GOLDEN = join(import.meta.dirname, '../../src/dataplane/haproxy/testdata');
@@ -57,9 +59,9 @@ describe.skipIf(obstacle)(obstacle ? `the Python agent (${obstacle})` : 'the Pyt
     const [vips, others] = [await network('vips'), await network('others')];
     const subnet = (network_id: string, name: string, cidr: string) =>
       bridge.ensureSubnet({ name, network_id, cidr });
-    const v4 = await subnet(vips, 'v4', '198.18.211.0/24');
-    const v6 = await subnet(vips, 'v6', 'fd00:211::/64');
-    const elsewhere = await subnet(others, 'elsewhere', '198.18.212.0/24');
+    const v4 = await subnet(vips, 'v4', `100.94.${OWN}.0/24`);
+    const v6 = await subnet(vips, 'v6', `fd00:94:${OWN}::/64`);
+    const elsewhere = await subnet(others, 'elsewhere', `100.95.${OWN}.0/24`);
     near = made.use(await MemberHost.open([v4], [handPicked(v4, 0)]));
     far = made.use(await MemberHost.open([elsewhere], [handPicked(elsewhere, 0)]));
     await near.open({ kind: 'http', name: 'near', port: 9001 });
@@ -136,11 +138,13 @@ describe.skipIf(obstacle)(obstacle ? `the Python agent (${obstacle})` : 'the Pyt
     });
     await api.active(lb.id);
     const vip = String(lb.vip_address);
+    const shows = (name: string) =>
+      reloaded(`the certificate ${name}`, async () => (await near.certificateOf(vip, 443)) === name);
+    await shows('first');
     expect(await tally(`https://${vip}`, 4)).toEqual({ near: 2, far: 2 });
-    expect(await near.certificateOf(vip, 443)).toBe('first');
     await api.set(`listeners/${id}`, { default_tls_container_ref: await container('renewed') });
     await api.active(lb.id);
-    expect(await near.certificateOf(vip, 443)).toBe('renewed');
+    await shows('renewed');
     await api.remove(`listeners/${id}`);
     await api.active(lb.id);
   });
@@ -155,12 +159,18 @@ describe.skipIf(obstacle)(obstacle ? `the Python agent (${obstacle})` : 'the Pyt
     await api.create(`l7policies/${id}/rules`, { type: 'PATH', compare_type: 'EQUAL_TO', value: '/old' });
     await api.active(lb.id);
     for (const url of urls) {
+      await reloaded('the policy to be at work', async () => (await ask(`${url}/old`)).status === 302);
       expect(await tally(url, 5)).toEqual({ far: 5 });
       expect((await ask(`${url}/old`)).headers.location).toBe('http://example.org/?a=1&b=2');
     }
     await api.remove(`listeners/${listener.id}`);
     await api.active(lb.id);
-    await expect(ask(urls[0]!)).rejects.toThrow(/ECONNREFUSED/);
+    const isRefused = () =>
+      ask(urls[0]!).then(
+        () => false,
+        error => /ECONNREFUSED/.test(error.message),
+      );
+    await reloaded('connections to be refused', isRefused);
   });
 
   test.each(EXACTING)('runs %s', async name => {
@@ -212,6 +222,9 @@ describe.skipIf(obstacle)(obstacle ? `the Python agent (${obstacle})` : 'the Pyt
     expect(system.hostState()).toMatchObject({ namespaces: [], processes: [], files: [] });
   });
 });
+
+/** A Python agent answers when it has told haproxy to reload; the process before it accepts a little longer. */
+const reloaded = (what: string, look: () => Promise<boolean>) => until(what, look);
 
 /** Every file that the configuration names, with a content of its kind. */
 function certificatesOf(cfg: string, contentOf: (kind: string) => string): CertificateFile[] {

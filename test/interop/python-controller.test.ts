@@ -19,6 +19,8 @@ import { PythonCloud } from './python-cloud.ts';
 import { controllerObstacle, PythonController } from './python-controller.ts';
 
 const obstacle = trafficObstacle ?? controllerObstacle();
+/** Other systems on this host must not have the same ranges. */
+const OWN = process.pid % 250;
 const START_LIMIT_MS = 150_000;
 const BUILD_LIMIT_MS = 90_000;
 const MONITOR = {
@@ -130,11 +132,11 @@ describe.skipIf(obstacle)(obstacle ? `the Python controller (${obstacle})` : 'th
       subnets[name] = await network.ensureSubnet({ name, network_id: id, cidr });
       return subnets[name];
     };
-    const management = await subnet('management', 'management', '198.18.215.0/24');
+    const management = await subnet('management', 'management', `100.91.${OWN}.0/24`);
     network.managementNetworkId = management.network_id;
-    const v4 = await subnet('vips', 'near', '198.18.216.0/24');
-    await subnet('vips', 'six', 'fd00:216::/64');
-    const elsewhere = await subnet('others', 'far', '198.18.217.0/24');
+    const v4 = await subnet('vips', 'near', `100.92.${OWN}.0/24`);
+    await subnet('vips', 'six', `fd00:92:${OWN}::/64`);
+    const elsewhere = await subnet('others', 'far', `100.93.${OWN}.0/24`);
     near = made.use(await MemberHost.open([v4], [handPicked(v4, 0), handPicked(v4, 1)]));
     far = made.use(await MemberHost.open([elsewhere], [handPicked(elsewhere, 0)]));
     await near.open({ kind: 'http', name: 'near', port: 9001 });

@@ -172,7 +172,6 @@ export class PythonController implements AsyncDisposable {
     const path = (name: string) => join(this.directory, name);
     const { heartbeatAddress, managementNetworkId } = this.#options;
     return `[DEFAULT]
-debug = ${process.env.INTEROP_DEBUG ? 'True' : 'False'}
 transport_url = rabbit://guest:guest@127.0.0.1:${parts.brokerPort}/
 [api_settings]
 bind_host = 127.0.0.1
