@@ -9,6 +9,7 @@ import { createNoop } from './create-noop.ts';
 import { dataplane } from './dataplane.ts';
 import type { Result } from './figures.ts';
 import { firstAnswer } from './first-answer.ts';
+import { heartbeats } from './heartbeats.ts';
 import { describeMachine, describeVersions } from './machine.ts';
 import { memberChange } from './member-change.ts';
 import { memory } from './memory.ts';
@@ -22,6 +23,7 @@ const BENCHES: readonly Bench[] = [
   agentStart,
   memory,
   dataplane,
+  heartbeats,
 ];
 
 const USAGE = `Usage: npm run bench -- [name …] [--runs N] [--cpu-prof DIRECTORY] [--dry]

@@ -1,6 +1,6 @@
 /** What a benchmark comes to: samples reduced to figures, and the shape of a result file. */
 
-export type Unit = 'ms' | 'MiB' | 'requests/s' | 'requests' | 'x';
+export type Unit = 'ms' | '%' | 'heartbeats/s' | 'MiB' | 'requests/s' | 'requests' | 'x';
 
 /** One row of a table. */
 export interface Figure {

@@ -54,6 +54,12 @@ describe('load balancing', () => {
     await expect(ottavia('lb create -f none.yaml')).rejects.toThrow('Cannot read none.yaml: ENOENT');
   });
 
+  test('lb why', async () => {
+    const { out: said } = await ottavia('lb why store');
+    expect(said).toContain('store is ACTIVE: all that was asked for is in effect since ');
+    expect(said).toContain('Its operating status is ');
+  });
+
   test('logs, where amphorae keep them: these do not', async () => {
     for (const line of ['logs store', 'logs store --follow --lines 0 -f raw'])
       await expect(ottavia(line)).rejects.toThrow(/Cannot show logs of load balancer .*\(HTTP 501\)/);

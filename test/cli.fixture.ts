@@ -6,7 +6,7 @@ import { Writable } from 'node:stream';
 import { Command } from 'commander';
 import { addClientCommands } from '../src/cli/program.ts';
 import { silentLog } from '../src/lib/log.ts';
-import { startStandalone } from '../src/main/standalone.ts';
+import { type StandaloneOptions, startStandalone } from '../src/main/standalone.ts';
 
 class Sink extends Writable {
   text = '';
@@ -21,9 +21,12 @@ export interface Printed {
   err: string;
 }
 
-export async function startCli() {
+export async function startCli(options: Partial<StandaloneOptions> = {}) {
   const dataDir = await mkdtemp(join(tmpdir(), 'ottavia-cli-'));
-  const standalone = await startStandalone({ dataDir, listen: '127.0.0.1:0', drivers: 'noop' }, silentLog);
+  const standalone = await startStandalone(
+    { dataDir, listen: '127.0.0.1:0', drivers: 'noop', ...options },
+    silentLog,
+  );
   const ran = new Set<string>();
 
   /** Runs a command line as a shell would split it; single quotes hold a word together. */

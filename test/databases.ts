@@ -11,7 +11,8 @@ const paths = kinds.length > 0 ? rest : process.argv.slice(2);
 async function run(kind: ServerKind): Promise<boolean> {
   await using server = await startDatabaseServer(kind);
   const vitest = join(import.meta.dirname, '../node_modules/.bin/vitest');
-  const where = paths.length > 0 ? paths : ['src/db', 'src/api', 'src/worker', 'src/health-manager'];
+  const where =
+    paths.length > 0 ? paths : ['src/db', 'src/api', 'src/worker', 'src/health-manager', 'src/housekeeping'];
   const child = spawn(process.execPath, [vitest, 'run', '--project', 'unit', ...where], {
     stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...process.env, [TEST_SERVER]: server.url },

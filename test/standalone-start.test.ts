@@ -168,9 +168,6 @@ test('configuration files that are absent, unreadable or wrong are named', async
   await expectRefusal(noop(dataDir), 'Cannot use provider f5 of enabled_provider_drivers', {
     OS_API_SETTINGS__ENABLED_PROVIDER_DRIVERS: 'amphora: The driver., f5: Another',
   });
-  await expectRefusal(['standalone', '--data-dir', dataDir], 'Cannot make pairs of amphorae yet', {
-    OS_CONTROLLER_WORKER__LOADBALANCER_TOPOLOGY: 'ACTIVE_STANDBY',
-  });
   await expectRefusal(noop(dataDir), 'Cannot use AES128-SHA of default_pool_ciphers', {
     OS_API_SETTINGS__TLS_CIPHER_PROHIBIT_LIST: 'RC4-SHA:AES128-SHA',
     OS_API_SETTINGS__DEFAULT_POOL_CIPHERS: 'TLS_AES_256_GCM_SHA384:AES128-SHA',

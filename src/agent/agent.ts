@@ -12,6 +12,7 @@ import { getInfo, listLoadBalancers } from './facts.ts';
 import { findText } from './files.ts';
 import { ensureBootFiles } from './haproxy/boot-files.ts';
 import { listFrontends } from './haproxy/config-text.ts';
+import { DeathWatch } from './haproxy/death-watch.ts';
 import { Haproxy } from './haproxy/process.ts';
 import { statusesOf } from './haproxy/stats.ts';
 import { HeartbeatSender } from './heartbeat.ts';
@@ -33,6 +34,7 @@ export class Agent {
   /** Messages: their counters must not mix. */
   readonly #reports = new Lane();
   readonly #haproxy: Haproxy;
+  readonly #deaths = new DeathWatch(() => this.#watchSoon(0));
   readonly #keepalived: Keepalived;
   readonly #lvs: Lvs;
   readonly #interfaces: Interfaces;
@@ -102,6 +104,7 @@ export class Agent {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
+    this.#deaths.close();
     await this.#lvs.close();
     this.#server.closeAllConnections();
     this.#metrics?.close();
@@ -173,6 +176,8 @@ export class Agent {
   async #watch(): Promise<void> {
     try {
       if (this.#isSomethingDead()) await this.#lane.run(() => this.#revive());
+      const { paths } = this.#config;
+      this.#deaths.watch(listLoadBalancers(paths).map(id => haproxyFiles(paths, id).masterSocket));
       await this.#lvs.tend();
       const looks = await this.#look(false);
       for (const { loadBalancerId, leftOver } of looks) {

@@ -196,6 +196,7 @@ const OPERATIONS: Record<string, [right: Right, path: string, body?: object]> = 
   'GET /loadbalancers/:/statuses': ['read', '/loadbalancers/$lb/statuses'],
   'GET /loadbalancers/:/stats': ['read', '/loadbalancers/$lb/stats'],
   'GET /ottavia/loadbalancers/:/logs': ['read', '/ottavia/loadbalancers/$lb/logs'],
+  'GET /ottavia/loadbalancers/:/timeline': ['read', '/ottavia/loadbalancers/$lb/timeline'],
   'PUT /loadbalancers/:/failover': ['admin', '/loadbalancers/$lb/failover'],
   'GET /listeners': ['list', '/listeners'],
   'POST /listeners': [
@@ -460,6 +461,7 @@ const UNUSUAL: Record<string, string[]> = {
   'GET /quotas/:/default': ['quota:get_defaults'],
   'GET /loadbalancers/:/statuses': ['loadbalancer:get_status'],
   'GET /ottavia/loadbalancers/:/logs': ['loadbalancer:get_one'],
+  'GET /ottavia/loadbalancers/:/timeline': ['loadbalancer:get_one'],
   'PUT /pools/:/members': ['member:post', 'member:put', 'member:delete'],
   'GET /providers/:/flavor_capabilities': ['provider-flavor:get_all'],
   'GET /providers/:/availability_zone_capabilities': ['provider-availability-zone:get_all'],
@@ -590,7 +592,7 @@ describe('who may do what', () => {
         count++;
         expect([key, (await send(key, unknown)).status]).toEqual([key, 404]);
       }
-      expect(count).toBe(53);
+      expect(count).toBe(54);
     });
   });
 

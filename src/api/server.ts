@@ -34,6 +34,7 @@ import { offerOperations } from './resources/offers.ts';
 import { pools } from './resources/pools.ts';
 import { providerOperations } from './resources/providers.ts';
 import { quotaOperations } from './resources/quotas.ts';
+import { timelineOperations } from './resources/timeline.ts';
 import { type Match, NotAllowed, Router, segmentsOf } from './routes.ts';
 import { versionsDocument } from './versions.ts';
 
@@ -47,6 +48,7 @@ export function apiOperations(deps: ApiDeps): Operation[] {
     createOperation(deps),
     ...loadBalancerOperations(deps),
     ...accessLogOperations(deps),
+    ...timelineOperations(deps),
     ...childOperations(deps, listeners),
     ...listenerOperations(deps),
     ...childOperations(deps, pools),
@@ -125,6 +127,7 @@ export const apiPlugin: FastifyPluginAsync<{ deps: ApiDeps }> = async (app, { de
     const answer = answers.find(key);
     if (answer) return sendJson(reply, answer);
     const match = findOperation(router, request);
+    if (wantsEvents(request) && !match?.operation.live) throw notAcceptable();
     const keep = match?.operation.remembered && answers.prepare(key);
     admitted.set(request, { caller, match, keep });
   });
@@ -137,8 +140,9 @@ export const apiPlugin: FastifyPluginAsync<{ deps: ApiDeps }> = async (app, { de
     const { operation, params } = match;
     const url = baseUrl(deps, request) + pathOf(request);
     const query = queryOf(request, operation);
+    if (wantsEvents(request)) query.set('follow', 'true');
     const body = await operation.run({ params, query, body: request.body, caller, url });
-    if (body instanceof Readable) return sendLines(deps, reply, streams, body);
+    if (body instanceof Readable) return sendLines(deps, reply, streams, body, operation.live);
     if (!keep) return reply.code(operation.status).send(body);
     const answer = Buffer.from(JSON.stringify(body));
     keep(answer);
@@ -213,18 +217,20 @@ function keyOf({ rules, ...caller }: RuledCaller, url: string): string {
 const sendJson = (reply: FastifyReply, answer: Buffer): FastifyReply =>
   reply.type('application/json; charset=utf-8').send(answer);
 
-/** JSON line by line, for as long as both sides want. */
+/** JSON line by line, or server-sent events, for as long as both sides want. */
 function sendLines(
   { log }: EdgeDeps,
   reply: FastifyReply,
   streams: Set<Readable>,
   lines: Readable,
+  areEvents = false,
 ): FastifyReply {
   streams.add(lines);
   lines.once('close', () => streams.delete(lines));
   lines.once('error', error => log.error({ cause: errorChain(error) }, 'an answer broke off'));
   // Web servers in front would keep lines until there are many.
-  return reply.type('application/x-ndjson').header('x-accel-buffering', 'no').send(lines);
+  const type = areEvents ? 'text/event-stream' : 'application/x-ndjson';
+  return reply.type(type).headers({ 'x-accel-buffering': 'no', 'cache-control': 'no-cache' }).send(lines);
 }
 
 /** Whether the path may be read without a token. */
@@ -247,10 +253,14 @@ export function tagReply(reply: FastifyReply): void {
 
 function checkRequest(request: FastifyRequest): void {
   const accept = request.headers.accept;
-  if (accept && !acceptsJson(accept))
-    throw new Fault('not-acceptable', 'The API answers application/json only.');
+  if (accept && !acceptsJson(accept) && !wantsEvents(request)) throw notAcceptable();
   if (/%00/.test(request.url)) throw new Fault('invalid', 'The URL holds a NUL character.');
 }
+
+const notAcceptable = () => new Fault('not-acceptable', 'The API answers application/json only.');
+
+const wantsEvents = ({ headers: { accept } }: FastifyRequest): boolean =>
+  accept?.trim().toLowerCase() === 'text/event-stream';
 
 function acceptsJson(accept: string): boolean {
   return accept.split(',').some(range => {

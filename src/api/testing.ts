@@ -10,9 +10,8 @@ import { NoopNetwork } from '../drivers/network/noop.ts';
 import { NoopCloud } from '../drivers/noop-cloud.ts';
 import { type Log, silentLog } from '../lib/log.ts';
 import { LISTENER_PROTOCOLS } from '../model/listener.ts';
-import { TOPOLOGIES } from '../model/load-balancer.ts';
 import { LB_ALGORITHMS, POOL_PROTOCOLS } from '../model/pool.ts';
-import { AVAILABILITY_ZONE_CAPABILITIES, flavorCapabilities } from '../providers/amphora/capabilities.ts';
+import { AVAILABILITY_ZONE_CAPABILITIES, FLAVOR_CAPABILITIES } from '../providers/amphora/capabilities.ts';
 import { NoopProvider } from '../providers/noop-provider.ts';
 import type { Provider } from '../providers/provider.ts';
 import { type ApiDeps, type ApiSettings, buildApi, DEFAULT_API_SETTINGS, noauth, Policy } from './server.ts';
@@ -63,7 +62,7 @@ function testProvider(supports: Partial<Provider['supports']>): Provider {
     pool_protocols: POOL_PROTOCOLS.filter(p => p !== 'SCTP'),
     lb_algorithms: LB_ALGORITHMS.filter(a => a !== 'SOURCE_IP_PORT'),
     pool_tls: false,
-    flavor_capabilities: flavorCapabilities(TOPOLOGIES),
+    flavor_capabilities: FLAVOR_CAPABILITIES,
     availability_zone_capabilities: AVAILABILITY_ZONE_CAPABILITIES,
     ...supports,
   };

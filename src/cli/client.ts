@@ -67,13 +67,16 @@ export class Client {
     return send(method, url, session, body, onText);
   }
 
-  /** Hands over what each line of a long answer holds, as it comes; returns when the server ends it. */
+  /** Hands over what each line, or each event, of a long answer holds, as it comes; returns when the server ends it. */
   async follow(path: string, query: Query, onValue: (value: unknown) => void): Promise<void> {
     let rest = '';
     await this.request('GET', path, undefined, query, text => {
       const lines = (rest + text).split('\n');
       rest = lines.pop()!;
-      for (const line of lines) if (line !== '') onValue(JSON.parse(line));
+      for (const line of lines) {
+        const json = line.replace(/^data: /, '');
+        if (json.startsWith('{')) onValue(JSON.parse(json));
+      }
     });
   }
 

@@ -56,7 +56,7 @@ export function addLogs(
   });
 }
 
-/** Outlives restarts of the server: goes on behind the last line, none twice. Returns when the load balancer is gone. */
+/** Outlives restarts of the server: goes on behind the last line, none twice. */
 async function follow(
   connect: () => Client,
   path: string,
@@ -74,12 +74,24 @@ async function follow(
     if (entry.time === last) atLast.add(key);
     print(entry);
   };
+  await keepFollowing(connect, err, () => {
+    const rest = last === '' ? query : { limit: String(MOST_LINES), since: last };
+    return { path, query: { ...rest, follow: 'true' }, take };
+  });
+}
+
+/** Asks again whenever an answer ended. Returns when the load balancer is gone. */
+export async function keepFollowing(
+  connect: () => Client,
+  err: NodeJS.WritableStream,
+  next: () => { path: string; query: Query; take(value: unknown): void },
+): Promise<void> {
   for (;;) {
     const startedMs = Date.now();
-    const rest = last === '' ? query : { limit: String(MOST_LINES), since: last };
+    const { path, query, take } = next();
     try {
       // Each time with a token of its own: the last one may have ended meanwhile.
-      await connect().follow(path, { ...rest, follow: 'true' }, take);
+      await connect().follow(path, query, take);
     } catch (error) {
       if (!(error instanceof CliError)) throw error;
       if (error.httpStatus === 404) return void err.write('The load balancer is gone\n');
@@ -134,7 +146,7 @@ export function renderEntry({ time, text }: Entry, names: ReadonlyMap<string, st
 const shortTime = (time: string): string => time.replace('T', ' ').slice(0, 23);
 
 /** What could give orders to a terminal is not printed; haproxy lets some of it through in formats of the operator's. */
-function printable(line: string): string {
+export function printable(line: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   return line.replace(/[\x00-\x1f\x7f-\x9f]/g, '\ufffd');
 }

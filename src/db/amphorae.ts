@@ -4,21 +4,16 @@ import { sql } from 'kysely';
 import { timestamp } from '../lib/clock.ts';
 import type { Amphora, AmphoraRole } from '../model/amphora.ts';
 import { type AmphoraStatus, isMarked } from '../model/status.ts';
-import { type ChangeOptions, changeLoadBalancer, raiseGeneration } from './change.ts';
+import { UNOWNED_ID } from '../model/unowned.ts';
+import { type ChangeOptions, changeLoadBalancer } from './change.ts';
 import { fenced, type Lease } from './lease.ts';
-import { decodeRow, encodeRow } from './rows.ts';
+import { encodeRow } from './rows.ts';
 import type { Db } from './schema.ts';
 
-/** The row of an amphora that is to be built: written before anything of it exists. */
-export async function insertAmphora(
-  db: Db,
-  lease: Lease,
-  role: AmphoraRole,
-  nowMs: number,
-): Promise<Amphora> {
-  const amphora: Amphora = {
+/** The record of an amphora that is to be built. */
+export function newAmphora(owner: Pick<Amphora, 'loadbalancer_id' | 'role'>, nowMs: number): Amphora {
+  return {
     id: randomUUID(),
-    loadbalancer_id: lease.loadbalancer_id,
     compute_id: null,
     lb_network_ip: null,
     vrrp_ip: null,
@@ -27,7 +22,6 @@ export async function insertAmphora(
     ha_port_id: null,
     cert_expiration: null,
     cert_busy: false,
-    role,
     status: 'PENDING_CREATE',
     vrrp_interface: null,
     vrrp_id: null,
@@ -39,7 +33,18 @@ export async function insertAmphora(
     haproxy_changes: null,
     created_at: timestamp(nowMs),
     updated_at: null,
+    ...owner,
   };
+}
+
+/** Its row, written before anything of it exists. */
+export async function insertAmphora(
+  db: Db,
+  lease: Lease,
+  role: AmphoraRole,
+  nowMs: number,
+): Promise<Amphora> {
+  const amphora = newAmphora({ loadbalancer_id: lease.loadbalancer_id, role }, nowMs);
   await fenced(db, lease, trx => trx.insertInto('amphora').values(encodeRow('amphora', amphora)).execute());
   return amphora;
 }
@@ -57,6 +62,8 @@ export async function updateAmphora(
       .updateTable('amphora')
       .set({ ...encodeRow('amphora', set), updated_at: timestamp(nowMs) })
       .where('id', '=', id);
+    // A spare that a load balancer has taken meanwhile is that one's to write.
+    if (lease.loadbalancer_id === UNOWNED_ID) update = update.where('loadbalancer_id', 'is', null);
     // A mark that was set meanwhile stays, for the next pass.
     if (set.status && !isMarked(set.status))
       update = update.where('status', 'not in', ['ERROR', 'PENDING_DELETE']);
@@ -87,35 +94,8 @@ export async function listAmphoraIds(db: Db, loadBalancerId: string): Promise<st
   return rows.map(({ id }) => id);
 }
 
-const IN_SERVICE: readonly AmphoraStatus[] = ['ALLOCATED', 'FAILOVER_STOPPED'];
-
-/**
- * Marks an amphora to be replaced and raises its load balancer's generation, so that the next pass does it.
- * Returns the load balancer to notify, or undefined when the amphora is not in service or its load balancer is
- * being deleted: then there is nothing to replace.
- */
-export async function markAmphoraFailed(db: Db, id: string, nowMs: number): Promise<string | undefined> {
-  return db.transaction().execute(async trx => {
-    const row = await trx.selectFrom('amphora').selectAll().where('id', '=', id).executeTakeFirst();
-    if (!row) return undefined;
-    const amphora = decodeRow('amphora', row);
-    if (!amphora.loadbalancer_id || !IN_SERVICE.includes(amphora.status)) return undefined;
-    const lb = await trx
-      .selectFrom('load_balancer')
-      .select('provisioning_status')
-      .where('id', '=', amphora.loadbalancer_id)
-      .executeTakeFirst();
-    if (!lb || ['PENDING_DELETE', 'DELETED'].includes(lb.provisioning_status)) return undefined;
-    await raiseGeneration(trx, amphora.loadbalancer_id, { nowMs });
-    await trx
-      .updateTable('amphora')
-      .set({ status: 'ERROR', updated_at: timestamp(nowMs) })
-      .where('id', '=', id)
-      .where('status', 'in', IN_SERVICE)
-      .execute();
-    return amphora.loadbalancer_id;
-  });
-}
+/** Health managers watch these, and they may be replaced. */
+export const IN_SERVICE: readonly AmphoraStatus[] = ['ALLOCATED', 'FAILOVER_STOPPED'];
 
 /**
  * Marks the amphorae of a load balancer that are in service, or one of them, to be replaced: a write like any other, after
@@ -149,8 +129,16 @@ export async function markAmphoraDeleted(db: Db, id: string, nowMs: number): Pro
   return Number(numUpdatedRows) === 1;
 }
 
-/** Has the worker give the agent its configuration file again; no status changes. Source: contract api.md 4.1. */
-export async function markConfigDue(db: Db, loadBalancerId: string, id: string): Promise<void> {
+/**
+ * Has the worker give the agent its configuration file again, or a new certificate; no status changes.
+ * Source: contract api.md 4.1, controller.md 6.
+ */
+export async function markAmphoraDue(
+  db: Db,
+  loadBalancerId: string,
+  id: string,
+  what: 'config_due' | 'cert_busy',
+): Promise<void> {
   await db.transaction().execute(async trx => {
     await trx
       .updateTable('lease')
@@ -162,6 +150,10 @@ export async function markConfigDue(db: Db, loadBalancerId: string, id: string):
       .set({ generation: sql<number>`generation + 1` })
       .where('id', '=', loadBalancerId)
       .execute();
-    await trx.updateTable('amphora').set({ config_due: 1 }).where('id', '=', id).execute();
+    await trx
+      .updateTable('amphora')
+      .set({ [what]: 1 })
+      .where('id', '=', id)
+      .execute();
   });
 }

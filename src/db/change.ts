@@ -4,6 +4,7 @@ import { timestamp } from '../lib/clock.ts';
 import { Fault } from '../lib/errors.ts';
 import type { LoadBalancer } from '../model/load-balancer.ts';
 import type { ProvisioningStatus } from '../model/status.ts';
+import { announce } from './events.ts';
 import { decodeRow } from './rows.ts';
 import type { Db, Trx } from './schema.ts';
 
@@ -37,12 +38,14 @@ export async function changeLoadBalancer<T>(
 ): Promise<T> {
   return db.transaction().execute(async trx => {
     const load_balancer = await raiseGeneration(trx, id, options);
-    return write({
+    const result = await write({
       trx,
       load_balancer,
       generation: load_balancer.generation,
       now: timestamp(options.nowMs),
     });
+    await announce(trx, id, options.nowMs);
+    return result;
   });
 }
 

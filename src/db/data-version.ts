@@ -2,7 +2,9 @@
 import type { Db } from './schema.ts';
 
 /** Written all the time, and shown by no answer that is remembered. */
-const UNSHOWN = new Set(['lease', 'pass', 'listener_statistics', 'amphora_health', 'token', 'system']);
+const UNSHOWN = new Set([
+  ...['lease', 'pass', 'listener_statistics', 'amphora_health', 'token', 'system', 'announced', 'outbox'],
+]);
 
 /** Of each open database that can tell; those that several processes write to cannot. */
 const sources = new WeakMap<Db, DataVersion>();

@@ -3,7 +3,9 @@ import { timestamp } from '../lib/clock.ts';
 import { buildGraph, type GraphSketch, idOf } from '../model/graph.fixture.ts';
 import type { HealthChanges } from '../model/health.ts';
 import { DatabaseHealth } from './health.ts';
+import { takeLease } from './lease.ts';
 import type { Db } from './schema.ts';
+import { settleDone } from './settle.ts';
 import { givenDatabase, givenGraph } from './testing.ts';
 
 const NOW = Date.UTC(2026, 5, 1);
@@ -112,8 +114,9 @@ test('counters are added or replaced, and read again', async () => {
       ...none(),
       statistics: [{ how, listener_id: L1, amphora_id: A1, ...counters }],
     }));
+  // Another process, because what one wrote it knows.
   const read = () =>
-    given1.health.update([A1], NOW, watched => {
+    new DatabaseHealth(given1.db).update([A1], NOW, watched => {
       seen = watched.get(A1)!.statistics.get(L1);
       return none();
     });
@@ -133,6 +136,33 @@ test('counters are added or replaced, and read again', async () => {
   await write('set');
   await read();
   expect(seen).toEqual(counters);
+});
+
+test('each amphora of a pair counts for itself, and many rows at once', async () => {
+  const amphorae = [A1, A2, idOf('amphora', 3)];
+  const numbers = Array.from({ length: 70 }, (_, i) => i + 1);
+  await using given1 = await given({ amphorae: [{}, {}, {}], listeners: numbers.map(() => ({})) });
+  // Some report what others do not.
+  const counted = amphorae.flatMap((amphora_id, a) =>
+    numbers
+      .slice(a * 10)
+      .map(n => ({ listener_id: idOf('listener', n), amphora_id, total_connections: a * 1000 + n })),
+  );
+  const rest = { bytes_in: 0, bytes_out: 0, active_connections: 0, request_errors: 0 };
+  for (let i = 0; i < 3; i++)
+    await given1.health.update(amphorae, NOW, () => ({
+      ...none(),
+      statistics: counted.map(each => ({ how: 'add' as const, ...rest, ...each })),
+    }));
+  const rows = await given1.db
+    .selectFrom('listener_statistics')
+    .select(['listener_id', 'amphora_id', 'total_connections'])
+    .execute();
+  const sorted = (all: typeof rows) =>
+    all.map(r => `${r.amphora_id} ${r.listener_id} ${r.total_connections}`).sort();
+  expect(sorted(rows)).toEqual(
+    sorted(counted.map(each => ({ ...each, total_connections: each.total_connections * 3 }))),
+  );
 });
 
 test('what throws changes nothing', async () => {
@@ -176,7 +206,9 @@ describe('silence', () => {
     await touch(given1.health, [id(1)], NOW - 10);
     await touch(given1.health, [id(2), id(4), id(5), id(6)], NOW - 20);
     await touch(given1.health, [id(3)], NOW);
-    expect(await given1.health.listOverdue(NOW)).toEqual([id(2), id(1)]);
+    const { total, silent } = await given1.health.lookForSilence(NOW, 0);
+    expect(total).toBe(3);
+    expect(silent.map(amphora => amphora.id)).toEqual([id(2), id(1)]);
   });
 
   test('is held back and let go again', async () => {
@@ -192,4 +224,58 @@ describe('silence', () => {
       'ALLOCATED',
     ]);
   });
+});
+
+test('two health managers and a worker write about the same load balancers without waiting for each other in a circle', async () => {
+  await using db = await givenDatabase();
+  const numbers = [1, 2, 3, 4, 5];
+  const graphs = numbers.map(n => {
+    const loadbalancer_id = idOf('lb', n);
+    return buildGraph({
+      load_balancer: { id: loadbalancer_id },
+      listeners: [{ id: idOf('listener', n), loadbalancer_id }],
+      amphorae: [{ id: idOf('amphora', n), loadbalancer_id }],
+    });
+  });
+  for (const graph of graphs) await givenGraph(db, graph);
+  const counted = {
+    bytes_in: 1,
+    bytes_out: 1,
+    active_connections: 1,
+    total_connections: 1,
+    request_errors: 1,
+  };
+  const report = (health: DatabaseHealth, order: number[], operating_status: 'ONLINE' | 'ERROR') =>
+    health.update(
+      order.map(n => idOf('amphora', n)),
+      NOW,
+      () => ({
+        ...none(),
+        alive: new Set(order.map(n => idOf('amphora', n))),
+        statuses: order.flatMap(n => [
+          { kind: 'listener' as const, id: idOf('listener', n), operating_status },
+          { kind: 'load_balancer' as const, id: idOf('lb', n), operating_status },
+        ]),
+        statistics: order.map(n => ({
+          ...{ how: 'add' as const, listener_id: idOf('listener', n), amphora_id: idOf('amphora', n) },
+          ...counted,
+        })),
+      }),
+    );
+  const settle = async (graph: (typeof graphs)[number]) => {
+    const { id } = graph.load_balancer;
+    const lease = await takeLease(db, id, 'worker', NOW, 1000);
+    const record = { worker: 'worker', started_at_ms: NOW, duration_ms: 1, steps: '[]' };
+    await settleDone(db, lease!, graph, record, NOW);
+  };
+  await report(new DatabaseHealth(db), numbers, 'ONLINE');
+  const [one, other] = [new DatabaseHealth(db), new DatabaseHealth(db)];
+  for (let round = 0; round < 20; round++)
+    await Promise.all([
+      report(one, numbers, round % 2 ? 'ONLINE' : 'ERROR'),
+      report(other, numbers.toReversed(), round % 2 ? 'ERROR' : 'ONLINE'),
+      ...graphs.map(settle),
+    ]);
+  const sums = await db.selectFrom('listener_statistics').select('total_connections').execute();
+  expect(sums.map(row => Number(row.total_connections))).toEqual(numbers.map(() => 41));
 });

@@ -2,36 +2,53 @@
 import { sql } from 'kysely';
 import { timestamp } from '../lib/clock.ts';
 import type {
+  DoubtTimes,
   HealthChanges,
   OperatingStatusChange,
+  Silence,
   StatisticsChange,
   StatusGraph,
   WatchedAmphora,
 } from '../model/health.ts';
-import { markAmphoraFailed } from './amphorae.ts';
-import { decodeRow } from './rows.ts';
+import type { Statistics } from '../model/statistics.ts';
+import { chunks } from './children.ts';
+import { clearDoubts, listSilence, markDoubted } from './doubts.ts';
+import { announce } from './events.ts';
 import type { Db, Trx } from './schema.ts';
+import { WatchedAmphorae } from './watched.ts';
 
 type Decide = (watched: ReadonlyMap<string, WatchedAmphora>) => HealthChanges;
 
 /** The health manager's view of a database, as `health-manager/health-store.ts` promises it. */
 export class DatabaseHealth {
   readonly #db: Db;
+  readonly #watched = new WatchedAmphorae();
+
   constructor(db: Db) {
     this.#db = db;
   }
 
-  /** One transaction, and as many queries whether one amphora reported or a thousand. */
+  /** One transaction, and as many queries whether one amphora reported or hundreds. */
   async update(amphoraIds: readonly string[], nowMs: number, decide: Decide): Promise<string[]> {
-    return this.#db.transaction().execute(async trx => {
-      const watched = await loadWatched(trx, amphoraIds);
-      const changes = decide(watched);
-      await writeAlive(trx, [...changes.alive], nowMs);
-      await writeStatuses(trx, changes.statuses, nowMs);
-      for (const change of changes.statistics) await writeStatistics(trx, change);
-      const released = [...changes.release].flatMap(id => watched.get(id) ?? []);
-      return markReleased(trx, released, nowMs);
-    });
+    try {
+      return await this.#db.transaction().execute(async trx => {
+        const watched = await this.#watched.load(trx, amphoraIds, nowMs);
+        const changes = decide(watched);
+        const released = [...changes.release].flatMap(id => watched.get(id) ?? []);
+        const changed = changedLoadBalancers(watched, changes.statuses);
+        await lockLeases(trx, [...changed, ...released.flatMap(a => a.loadbalancer_id ?? [])]);
+        await writeStatuses(trx, changes.statuses, nowMs);
+        const owing = await markReleased(trx, released, nowMs);
+        await writeAlive(trx, [...changes.alive], nowMs);
+        await writeStatistics(trx, changes.statistics, watched);
+        for (const id of changed) await announce(trx, id, nowMs);
+        return owing;
+      });
+    } catch (error) {
+      // What was decided was noted in it, and not written.
+      this.#watched.clear();
+      throw error;
+    }
   }
 
   async resumeFailover(cutoffMs: number, nowMs: number): Promise<string[]> {
@@ -50,127 +67,71 @@ export class DatabaseHealth {
     });
   }
 
-  async listOverdue(cutoffMs: number): Promise<string[]> {
-    const rows = await this.#db
-      .selectFrom('amphora_health as h')
-      .innerJoin('amphora as a', 'a.id', 'h.amphora_id')
-      .select('a.id')
-      .where('a.status', 'in', ['ALLOCATED', 'FAILOVER_STOPPED'])
-      .where('h.busy', '=', 0)
-      .where('h.last_update_ms', '<', cutoffMs)
-      .orderBy('h.last_update_ms')
-      .orderBy('a.id')
-      .execute();
-    return rows.map(row => row.id);
+  async lookForSilence(cutoffMs: number, recentMs: number): Promise<Silence> {
+    return listSilence(this.#db, cutoffMs, recentMs);
   }
 
   async stopFailover(amphoraIds: readonly string[], nowMs: number): Promise<void> {
     await setAmphoraStatus(this.#db, amphoraIds, 'ALLOCATED', 'FAILOVER_STOPPED', nowMs);
   }
 
-  async markFailed(amphoraId: string, nowMs: number): Promise<string | undefined> {
-    return markAmphoraFailed(this.#db, amphoraId, nowMs);
+  async markDoubted(amphoraId: string, times: DoubtTimes): Promise<string | undefined> {
+    return markDoubted(this.#db, amphoraId, times);
+  }
+
+  async clearDoubts(cutoffMs: number, recentMs: number): Promise<void> {
+    return clearDoubts(this.#db, cutoffMs, recentMs);
   }
 }
 
-async function loadWatched(trx: Trx, amphoraIds: readonly string[]): Promise<Map<string, WatchedAmphora>> {
-  const amphorae = await trx
-    .selectFrom('amphora')
-    .select(['id', 'status', 'loadbalancer_id', 'updated_at'])
-    .where('id', 'in', amphoraIds)
-    .execute();
-  const serving = amphorae.filter(a => a.status !== 'DELETED');
-  const graphs = await loadStatusGraphs(trx, [...new Set(serving.flatMap(a => a.loadbalancer_id ?? []))]);
-  const statistics = await trx
-    .selectFrom('listener_statistics')
-    .selectAll()
-    .where('amphora_id', 'in', amphoraIds)
-    .execute();
-  const watched = new Map<string, WatchedAmphora>();
-  for (const amphora of amphorae) {
-    const graph = amphora.status === 'DELETED' ? undefined : graphs.get(amphora.loadbalancer_id ?? '');
-    watched.set(amphora.id, { ...amphora, graph, statistics: new Map() });
-  }
-  for (const { listener_id, amphora_id, ...row } of statistics) {
-    watched.get(amphora_id)?.statistics.set(listener_id, {
-      bytes_in: Number(row.bytes_in),
-      bytes_out: Number(row.bytes_out),
-      active_connections: Number(row.active_connections),
-      total_connections: Number(row.total_connections),
-      request_errors: Number(row.request_errors),
-    });
-  }
-  return watched;
+/** In the order of their ids, so that two batches do not wait for each other. */
+function changedLoadBalancers(
+  watched: ReadonlyMap<string, WatchedAmphora>,
+  changes: readonly OperatingStatusChange[],
+): string[] {
+  if (changes.length === 0) return [];
+  const changed = new Set(changes.map(({ id }) => id));
+  const graphs = new Set([...watched.values()].flatMap(({ graph }) => graph ?? []));
+  const isChanged = ({ load_balancer, listeners, pools, members }: StatusGraph) =>
+    [load_balancer, ...listeners, ...pools, ...members].some(({ id }) => changed.has(id));
+  return [...graphs]
+    .filter(isChanged)
+    .map(graph => graph.load_balancer.id)
+    .sort();
 }
 
-/** Load balancers that exist, with the few columns that statuses follow from. */
-async function loadStatusGraphs(trx: Trx, ids: string[]): Promise<Map<string, StatusGraph>> {
-  const graphs = new Map<string, StatusGraph>();
-  if (ids.length === 0) return graphs;
-  const lbs = await trx
-    .selectFrom('load_balancer')
-    .select([
-      'id',
-      'admin_state_up',
-      'provisioning_status',
-      'operating_status',
-      'generation',
-      'settled_generation',
-    ])
-    .where('id', 'in', ids)
-    .where('provisioning_status', '<>', 'DELETED')
-    .execute();
-  for (const lb of lbs) {
-    const load_balancer = decodeRow('load_balancer', lb as never);
-    load_balancer.generation = Number(lb.generation);
-    load_balancer.settled_generation = Number(lb.settled_generation);
-    graphs.set(lb.id, { load_balancer, listeners: [], pools: [], members: [] });
-  }
-  const listeners = await trx
-    .selectFrom('listener')
-    .select(['id', 'loadbalancer_id', 'protocol', 'admin_state_up', 'default_pool_id', 'operating_status'])
-    .where('loadbalancer_id', 'in', ids)
-    .execute();
-  for (const row of listeners) {
-    graphs.get(row.loadbalancer_id)?.listeners.push(decodeRow('listener', row as never));
-  }
-  const pools = await trx
-    .selectFrom('pool')
-    .select(['id', 'loadbalancer_id', 'operating_status'])
-    .where('loadbalancer_id', 'in', ids)
-    .execute();
-  for (const row of pools) graphs.get(row.loadbalancer_id)?.pools.push(row);
-  const members = await trx
-    .selectFrom('member')
-    .select(['id', 'loadbalancer_id', 'pool_id', 'admin_state_up', 'operating_status'])
-    .where('loadbalancer_id', 'in', ids)
-    .execute();
-  for (const row of members) {
-    graphs.get(row.loadbalancer_id)?.members.push(decodeRow('member', row as never));
-  }
-  return graphs;
+/** As the worker and the API do before they touch anything else of a load balancer, so that none of them deadlock. */
+async function lockLeases(trx: Trx, loadBalancerIds: readonly string[]): Promise<void> {
+  for (const id of [...new Set(loadBalancerIds)].sort())
+    await trx
+      .updateTable('lease')
+      .set({ beats: sql<number>`beats + 1` })
+      .where('loadbalancer_id', '=', id)
+      .execute();
 }
 
 /** The first sign of life makes the row: until then an amphora cannot fall silent. Source: contract heartbeat.md 6. */
-async function writeAlive(trx: Trx, ids: string[], nowMs: number): Promise<void> {
-  if (ids.length === 0) return;
-  await trx
-    .updateTable('amphora_health')
-    .set({ last_update_ms: nowMs })
-    .where('amphora_id', 'in', ids)
-    .execute();
-  const known = await trx
-    .selectFrom('amphora_health')
-    .select('amphora_id')
-    .where('amphora_id', 'in', ids)
-    .execute();
-  const present = new Set(known.map(row => row.amphora_id));
-  const fresh = ids.filter(id => !present.has(id));
-  if (fresh.length === 0) return;
-  await trx
-    .insertInto('amphora_health')
-    .values(fresh.map(amphora_id => ({ amphora_id, last_update_ms: nowMs, busy: 0 })))
-    .execute();
+async function writeAlive(trx: Trx, alive: string[], nowMs: number): Promise<void> {
+  for (const ids of chunks(alive.sort())) {
+    const { numUpdatedRows } = await trx
+      .updateTable('amphora_health')
+      .set({ last_update_ms: nowMs })
+      .where('amphora_id', 'in', ids)
+      .executeTakeFirstOrThrow();
+    if (Number(numUpdatedRows) === ids.length) continue;
+    const known = await trx
+      .selectFrom('amphora_health')
+      .select('amphora_id')
+      .where('amphora_id', 'in', ids)
+      .execute();
+    const present = new Set(known.map(row => row.amphora_id));
+    const fresh = ids.filter(id => !present.has(id));
+    if (fresh.length === 0) continue;
+    await trx
+      .insertInto('amphora_health')
+      .values(fresh.map(amphora_id => ({ amphora_id, last_update_ms: nowMs, busy: 0 })))
+      .execute();
+  }
 }
 
 /** One statement for each table and status. */
@@ -194,23 +155,61 @@ async function writeStatuses(
   }
 }
 
-/** Added in SQL, so that no counter is lost to another writer. */
-async function writeStatistics(trx: Trx, { how, ...change }: StatisticsChange): Promise<void> {
-  const { listener_id, amphora_id, active_connections } = change;
-  const sums = {
-    bytes_in: sql<number>`bytes_in + ${change.bytes_in}`,
-    bytes_out: sql<number>`bytes_out + ${change.bytes_out}`,
-    total_connections: sql<number>`total_connections + ${change.total_connections}`,
-    request_errors: sql<number>`request_errors + ${change.request_errors}`,
-    active_connections,
+const COUNTERS = ['bytes_in', 'bytes_out', 'total_connections', 'request_errors'] as const;
+/** Each row is looked for among all of its statement. */
+const ROWS_AT_ONCE = 60;
+
+/**
+ * Many rows in one statement; added in SQL, so that no counter is lost to another writer. Of the amphorae of a load balancer only one
+ * is in a statement, so that a listener stands for a row.
+ */
+async function writeStatistics(
+  trx: Trx,
+  changes: readonly StatisticsChange[],
+  watched: ReadonlyMap<string, WatchedAmphora>,
+): Promise<void> {
+  const amphorae = new Map<string, Set<string>>();
+  const rankOf = (amphoraId: string) => {
+    const owner = watched.get(amphoraId)?.loadbalancer_id ?? '';
+    const before = amphorae.get(owner) ?? new Set();
+    amphorae.set(owner, before.add(amphoraId));
+    return [...before].indexOf(amphoraId);
   };
+  const groups = Map.groupBy(changes, c => `${rankOf(c.amphora_id)} ${c.how}`);
+  for (const group of groups.values()) {
+    group.sort((a, b) => (a.listener_id < b.listener_id ? -1 : 1));
+    for (const part of chunks(group, ROWS_AT_ONCE)) await writeCounters(trx, part);
+  }
+}
+
+async function writeCounters(trx: Trx, changes: readonly StatisticsChange[]): Promise<void> {
+  const byListener = (column: keyof Statistics) =>
+    sql<number>`case listener_id ${sql.join(
+      changes.map(c => sql`when ${c.listener_id} then ${sql.lit(c[column])}`),
+      sql` `,
+    )} end`;
+  const set = COUNTERS.map(column => {
+    const counted = byListener(column);
+    return [column, changes[0]!.how === 'add' ? sql<number>`${sql.ref(column)} + ${counted}` : counted];
+  });
+  const listeners = changes.map(c => c.listener_id);
+  const amphorae = [...new Set(changes.map(c => c.amphora_id))];
   const { numUpdatedRows } = await trx
     .updateTable('listener_statistics')
-    .set(how === 'add' ? sums : change)
-    .where('listener_id', '=', listener_id)
-    .where('amphora_id', '=', amphora_id)
+    .set({ ...Object.fromEntries(set), active_connections: byListener('active_connections') })
+    .where('listener_id', 'in', listeners)
+    .where('amphora_id', 'in', amphorae)
     .executeTakeFirstOrThrow();
-  if (Number(numUpdatedRows) === 0) await trx.insertInto('listener_statistics').values(change).execute();
+  if (Number(numUpdatedRows) === changes.length) return;
+  const rows = await trx
+    .selectFrom('listener_statistics')
+    .select('listener_id')
+    .where('listener_id', 'in', listeners)
+    .where('amphora_id', 'in', amphorae)
+    .execute();
+  const present = new Set(rows.map(row => row.listener_id));
+  const fresh = changes.filter(c => !present.has(c.listener_id)).map(({ how: _, ...row }) => row);
+  if (fresh.length > 0) await trx.insertInto('listener_statistics').values(fresh).execute();
 }
 
 /** Amphorae that should be gone are released once more, by the reconciler of the load balancer they belonged to. */

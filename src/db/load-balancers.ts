@@ -4,6 +4,7 @@ import { Fault } from '../lib/errors.ts';
 import type { LoadBalancer, VipFacts } from '../model/load-balancer.ts';
 import { markLoadBalancerDeleted } from './change.ts';
 import { CHILD_TABLES } from './children.ts';
+import { announce } from './events.ts';
 import { fenced, type Lease } from './lease.ts';
 import { encodeRow } from './rows.ts';
 import type { Db, Trx } from './schema.ts';
@@ -30,6 +31,7 @@ export async function insertLoadBalancer(
   const insert = async (trx: Db) => {
     await trx.insertInto('load_balancer').values(encodeRow('load_balancer', record)).execute();
     await trx.insertInto('lease').values(lease).execute();
+    await announce(trx as Trx, record.id, Date.parse(`${record.created_at.slice(0, 23)}Z`));
   };
   await (db.isTransaction ? insert(db) : db.transaction().execute(insert));
 }
@@ -85,6 +87,7 @@ export async function withdrawLoadBalancer(
         .execute();
     }
     await trx.deleteFrom('load_balancer').where('id', '=', id).execute();
+    await announce(trx, id, options.nowMs);
     return true;
   });
   if (gone) return 'gone';

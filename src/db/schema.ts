@@ -12,6 +12,8 @@ import type { Member, Pool } from '../model/pool.ts';
 import type { Quota } from '../model/quota.ts';
 import type { KeptSecret, SecretContainer } from '../model/secret.ts';
 import type { ListenerStatistics } from '../model/statistics.ts';
+import type { OperatingStatus, ProvisioningStatus } from '../model/status.ts';
+import type { VrrpGroup } from '../model/vrrp-group.ts';
 
 /** How a field lies in its column: booleans as 0 and 1, lists and objects as JSON text, on every database alike. */
 export type Stored<T> = {
@@ -68,6 +70,17 @@ export interface AmphoraHealthRow {
   amphora_id: string;
   last_update_ms: number;
   busy: number;
+}
+
+/** An amphora that fell silent: the worker asks it before it is replaced. */
+export interface AmphoraDoubtRow {
+  amphora_id: string;
+  /** When it was last to be asked. */
+  since_ms: number;
+  /** How often it answered and was still silent afterwards. */
+  answers: number;
+  /** null until it was asked. */
+  verdict: 'lives' | 'dead' | null;
 }
 
 /** What of the standalone cloud is kept as it is. */
@@ -127,6 +140,30 @@ export interface SecretUseRow {
   file_name: string | null;
 }
 
+/** What was announced last about a load balancer or something under it. */
+export interface AnnouncedRow {
+  resource_id: string;
+  loadbalancer_id: string;
+  provisioning_status: ProvisioningStatus;
+  operating_status: OperatingStatus;
+  /** Of a load balancer: how many events it has had. */
+  sequence: number;
+}
+
+/** An event that a target has still to be told of. */
+export interface OutboxRow {
+  id: string;
+  target: string;
+  loadbalancer_id: string;
+  sequence: number;
+  /** `StatusEvent` as JSON. */
+  body: string;
+  created_at_ms: number;
+  attempts: number;
+  /** Who delivers it sets it to when somebody else may try. */
+  retry_at_ms: number;
+}
+
 /** Facts about this installation, such as the system id. */
 export interface SystemRow {
   name: string;
@@ -148,7 +185,9 @@ export interface Tables {
   availability_zone: Stored<AvailabilityZone>;
   availability_zone_profile: AvailabilityZoneProfile;
   amphora_health: AmphoraHealthRow;
+  amphora_doubt: AmphoraDoubtRow;
   amphora_member_port: MemberPortRow;
+  vrrp_group: Stored<VrrpGroup>;
   listener_statistics: ListenerStatistics;
   lease: LeaseRow;
   pass: PassRow;
@@ -170,6 +209,8 @@ export interface Tables {
   container_secret: ContainerSecretRow;
   secret_consumer: SecretConsumerRow;
   secret_use: SecretUseRow;
+  announced: AnnouncedRow;
+  outbox: OutboxRow;
   system: SystemRow;
 }
 

@@ -5,7 +5,8 @@ import { timestamp } from '../lib/clock.ts';
 import type { HaproxyChanges } from '../model/amphora.ts';
 import type { LoadBalancerGraph } from '../model/graph.ts';
 import type { OperatingStatus, ProvisioningStatus } from '../model/status.ts';
-import { CHILD_TABLES } from './children.ts';
+import { CHILD_TABLES, type ChildTable } from './children.ts';
+import { announce } from './events.ts';
 import { LIST_OF } from './graph.ts';
 import { fenced, type Lease } from './lease.ts';
 import { closeGaps } from './positions.ts';
@@ -78,6 +79,7 @@ export async function settleDone(
     if (faulty) await endFailedLease(trx, lease, generation, faulty.failure);
     else await endLease(trx, lease, { attempts: 0, failing_since_ms: null, retry_at_ms: 0 });
     await insertPass(trx, graph, record, faulty ? 'failed' : 'done', faulty?.failure.reason ?? null);
+    await announce(trx, id, nowMs);
     return owed(trx, id);
   });
 }
@@ -111,8 +113,10 @@ export async function settleRemoved(
       })
       .where('id', '=', id)
       .execute();
+    await trx.deleteFrom('vrrp_group').where('loadbalancer_id', '=', id).execute();
     await trx.deleteFrom('lease').where('loadbalancer_id', '=', id).execute();
     await insertPass(trx, graph, record, 'removed', null);
+    await announce(trx, id, nowMs);
   });
 }
 
@@ -153,6 +157,7 @@ export async function settleFailed(
     }
     await endFailedLease(trx, lease, generation, failure);
     await insertPass(trx, graph, record, 'failed', failure.reason);
+    await announce(trx, id, nowMs);
   });
 }
 
@@ -236,17 +241,22 @@ async function removeDeletedChildren(trx: Trx, graph: LoadBalancerGraph): Promis
       .where('loadbalancer_id', '=', id)
       .where('provisioning_status', '=', 'PENDING_DELETE')
       .where('generation', '<=', generation);
+  // No statement for nothing: in a small table MariaDB looks at every row, and waits for those of others.
+  const hasDeleted = (table: ChildTable) =>
+    graph[LIST_OF[table]].some(row => row.provisioning_status === 'PENDING_DELETE');
   // Deleting a monitor leaves its pool's members without one. Source: contract statuses.md 7.
-  await trx
-    .updateTable('member')
-    .set({ operating_status: 'NO_MONITOR' })
-    .where('pool_id', 'in', deleted('health_monitor').select('pool_id'))
-    .execute();
-  await trx
-    .deleteFrom('listener_statistics')
-    .where('listener_id', 'in', deleted('listener').select('id'))
-    .execute();
-  for (const table of CHILD_TABLES) {
+  if (hasDeleted('health_monitor'))
+    await trx
+      .updateTable('member')
+      .set({ operating_status: 'NO_MONITOR' })
+      .where('pool_id', 'in', deleted('health_monitor').select('pool_id'))
+      .execute();
+  if (hasDeleted('listener'))
+    await trx
+      .deleteFrom('listener_statistics')
+      .where('listener_id', 'in', deleted('listener').select('id'))
+      .execute();
+  for (const table of CHILD_TABLES.filter(hasDeleted)) {
     await trx
       .deleteFrom(table as 'listener')
       .where('loadbalancer_id', '=', id)
@@ -255,8 +265,7 @@ async function removeDeletedChildren(trx: Trx, graph: LoadBalancerGraph): Promis
       .execute();
   }
   // Others keep their places until then. Source: contract api.md 10.4.
-  if (graph.l7policies.some(policy => policy.provisioning_status === 'PENDING_DELETE'))
-    await closeGaps(trx, id);
+  if (hasDeleted('l7policy')) await closeGaps(trx, id);
 }
 
 /** That of monitors, policies and rules follows their switch, not the heartbeats. Source: contract statuses.md 7, 8. */

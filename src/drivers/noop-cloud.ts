@@ -17,6 +17,7 @@ export interface NoopInstance {
   networks: string[];
   zone: string | null;
   flavor: string | null;
+  apart_from: readonly string[];
   /** Path to content. */
   files: Map<string, string>;
   /** Ids of the attached ports. */
@@ -34,6 +35,8 @@ export interface NoopAgent {
   certificates: Map<string, Secret>;
   /** null until the first one is applied. */
   config: AmphoraConfig | null;
+  /** null while keepalived does not run. */
+  keepalivedConf: string | null;
   /** How often a configuration was sent that differed from the one before. */
   reloads: number;
 }

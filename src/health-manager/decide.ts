@@ -1,13 +1,8 @@
 /** What a batch of heartbeats comes to, given the rows that it concerns. Pure. */
 import type { HealthChanges, WatchedAmphora } from '../model/health.ts';
-import type { DecodedHeartbeat } from '../wire/heartbeat-codec.ts';
 import { applyStatuses, countListeners, operatingStatusChanges } from './operating-status.ts';
+import type { ReceivedHeartbeat } from './pending.ts';
 import { applyStatistics, statisticsChanges } from './statistics.ts';
-
-export interface ReceivedHeartbeat {
-  heartbeat: DecodedHeartbeat;
-  receivedAtMs: number;
-}
 
 /** Something to tell an operator, once a minute per amphora at most. */
 export interface HealthRemark {
@@ -48,10 +43,16 @@ export function decideHealth(
   const remark = (amphora_id: string, message: string, fields: Record<string, unknown> = {}) =>
     decision.remarks.push({ amphora_id, message, fields: { amphora_id, ...fields } });
 
-  for (const { heartbeat, receivedAtMs } of batch) {
+  for (const received of batch) {
+    const { heartbeat, receivedAtMs } = received;
     const amphora = watched.get(heartbeat.id);
     if (amphora === undefined) {
       remark(heartbeat.id, 'an amphora reports that has no row: delete its instance by hand');
+      continue;
+    }
+    // A spare; the counters and statuses of whom it will serve begin later.
+    if (amphora.loadbalancer_id === null && amphora.status !== 'DELETED') {
+      decision.alive.add(amphora.id);
       continue;
     }
     if (amphora.graph === undefined) {
@@ -59,9 +60,9 @@ export function decideHealth(
       if (isZombie(amphora, limits)) decision.release.add(amphora.id);
       continue;
     }
-    decision.statistics.push(...countStatistics(amphora, amphora.graph, heartbeat));
+    decision.statistics.push(...countStatistics(amphora, amphora.graph, received));
 
-    const count = countListeners(amphora.graph, heartbeat);
+    const count = countListeners(amphora.graph, heartbeat, amphora.doubted);
     if (count.alive) {
       const waitedMs = limits.nowMs - receivedAtMs;
       if (waitedMs >= limits.staleAfterMs) {
@@ -92,10 +93,10 @@ export function decideHealth(
 function countStatistics(
   amphora: WatchedAmphora,
   graph: NonNullable<WatchedAmphora['graph']>,
-  heartbeat: DecodedHeartbeat,
+  received: ReceivedHeartbeat,
 ): HealthChanges['statistics'] {
   const ids = new Set(graph.listeners.map(l => l.id));
-  const changes = statisticsChanges(heartbeat, amphora.statistics).filter(c => ids.has(c.listener_id));
+  const changes = statisticsChanges(received, amphora.statistics).filter(c => ids.has(c.listener_id));
   for (const change of changes) {
     const before = amphora.statistics.get(change.listener_id);
     amphora.statistics.set(change.listener_id, applyStatistics(before, change));

@@ -8,9 +8,10 @@ import type { Log } from '../lib/log.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { Queue } from '../queue/queue.ts';
 import { decodeHeartbeat } from '../wire/heartbeat-codec.ts';
-import { decideHealth, type HealthRemark, type ReceivedHeartbeat } from './decide.ts';
+import { decideHealth, type HealthRemark } from './decide.ts';
 import type { HealthStore } from './health-store.ts';
 import { OnceAMinute } from './once-a-minute.ts';
+import { PendingHeartbeats, type ReceivedHeartbeat } from './pending.ts';
 
 export interface HealthManagerOptions {
   bindIp: string;
@@ -31,9 +32,11 @@ export interface HealthManagerParts {
 
 /** How long the first heartbeat of a batch waits for company. */
 const BATCH_MS = 20;
-const LARGEST_BATCH = 500;
-/** What is held while the database does not answer; beyond it the oldest go. */
-const MOST_PENDING = 20_000;
+/** A large batch gives the next one as many milliseconds as it had heartbeats, up to this: the more arrive, the more share a row. */
+const LONGEST_BATCH_MS = 1000;
+const LARGEST_BATCH = 2000;
+/** Amphorae whose heartbeats are held while the database does not answer. */
+const MOST_PENDING = 200_000;
 const RETRY_MS = 1000;
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 
@@ -42,7 +45,7 @@ export class HealthManager {
   readonly #parts: HealthManagerParts;
   readonly #stopping = new AbortController();
   readonly #limit = new OnceAMinute();
-  #pending: ReceivedHeartbeat[] = [];
+  readonly #pending = new PendingHeartbeats();
   #drained: Promise<void> | undefined;
   #socket: Socket | undefined;
 
@@ -98,8 +101,11 @@ export class HealthManager {
       this.#drop(source.address, 'datagrams dropped: not signed with our key, or not heartbeats');
       return;
     }
-    this.#pending.push({ heartbeat, receivedAtMs });
-    this.#cutPending();
+    if (this.#pending.size >= MOST_PENDING) {
+      this.#drop('database', 'heartbeats dropped: more arrive than can be written');
+      return;
+    }
+    this.#pending.add(heartbeat, receivedAtMs);
     this.#drained ??= this.#drain().finally(() => {
       this.#drained = undefined;
     });
@@ -108,14 +114,14 @@ export class HealthManager {
   /** One batch at a time, so that the heartbeats of an amphora are processed in their order. */
   async #drain(): Promise<void> {
     await this.#pause(BATCH_MS);
-    while (this.#pending.length > 0) {
-      const batch = this.#pending.splice(0, LARGEST_BATCH);
+    while (this.#pending.size > 0) {
+      const batch = this.#pending.take(LARGEST_BATCH);
       try {
         await this.#process(batch);
+        if (this.#pending.size < LARGEST_BATCH) await this.#pause(Math.min(batch.length, LONGEST_BATCH_MS));
       } catch (error) {
         // The counters in them exist nowhere else: they are kept for when the database answers again.
-        this.#pending.unshift(...batch);
-        this.#cutPending();
+        this.#pending.putBack(batch);
         const due = this.#limit.hit('batch', this.#parts.clock.now());
         if (due !== undefined) {
           this.#parts.log.error({ error: errorChain(error), failures: due.count }, 'cannot write heartbeats');
@@ -145,13 +151,6 @@ export class HealthManager {
       if (due !== undefined) this.#parts.log.warn({ ...fields, times: due.count }, message);
     }
     for (const id of owing) await queue.notify(id);
-  }
-
-  #cutPending(): void {
-    const surplus = this.#pending.length - MOST_PENDING;
-    if (surplus <= 0) return;
-    this.#pending.splice(0, surplus);
-    this.#drop('database', 'heartbeats dropped: more arrive than can be written');
   }
 
   #drop(source: string, message: string): void {

@@ -5,9 +5,10 @@ export function storeWith(store: HealthStore, misbehaving: Partial<HealthStore>)
   return {
     update: (...args) => store.update(...args),
     resumeFailover: (...args) => store.resumeFailover(...args),
-    listOverdue: (...args) => store.listOverdue(...args),
+    lookForSilence: (...args) => store.lookForSilence(...args),
     stopFailover: (...args) => store.stopFailover(...args),
-    markFailed: (...args) => store.markFailed(...args),
+    markDoubted: (...args) => store.markDoubted(...args),
+    clearDoubts: (...args) => store.clearDoubts(...args),
     ...misbehaving,
   };
 }

@@ -1,5 +1,5 @@
 /** What the health manager needs of the database. */
-import type { HealthChanges, WatchedAmphora } from '../model/health.ts';
+import type { DoubtTimes, HealthChanges, Silence, WatchedAmphora } from '../model/health.ts';
 
 /** Nudges are sent by the caller, after the method has returned. */
 export interface HealthStore {
@@ -14,10 +14,12 @@ export interface HealthStore {
   ): Promise<string[]>;
   /** Amphorae that are held back though they report again go back to service; returns which. */
   resumeFailover(cutoffMs: number, nowMs: number): Promise<string[]>;
-  /** Amphorae in service, or held back, that reported once and were last alive before the cutoff; longest silent first. */
-  listOverdue(cutoffMs: number): Promise<string[]>;
+  /** Amphorae in service, or held back, that were last alive before the cutoff, and the doubts since `recentMs`. */
+  lookForSilence(cutoffMs: number, recentMs: number): Promise<Silence>;
   /** Holds these amphorae back: too many are silent at once for the fault to be theirs. */
   stopFailover(amphoraIds: readonly string[], nowMs: number): Promise<void>;
-  /** Marks the amphora to be replaced; returns its load balancer, or undefined when there is nothing to replace. */
-  markFailed(amphoraId: string, nowMs: number): Promise<string | undefined>;
+  /** Has the worker ask the amphora; returns its load balancer, or undefined when there is nothing to ask. */
+  markDoubted(amphoraId: string, times: DoubtTimes): Promise<string | undefined>;
+  /** Forgets doubts that are not recent, of amphorae that are not silent. */
+  clearDoubts(cutoffMs: number, recentMs: number): Promise<void>;
 }

@@ -106,18 +106,21 @@ export interface ListenerCount {
 /**
  * Compares how many listeners run with how many should. The comparison is skipped while the load balancer is disabled
  * or its amphora may not have been told the newest yet: the original knows that by `PENDING_*` alone, and here
- * also by the generations, because a load balancer in `ERROR` is still being worked on.
+ * also by the generations, because a load balancer in `ERROR` is still being worked on. An amphora that is doubted is
+ * not believed before it was asked, since the doubt itself is owed work.
  */
-export function countListeners(graph: StatusGraph, heartbeat: DecodedHeartbeat): ListenerCount {
+export function countListeners(
+  graph: StatusGraph,
+  heartbeat: DecodedHeartbeat,
+  isDoubted = false,
+): ListenerCount {
   const lb = graph.load_balancer;
   const expected = graph.listeners.filter(
     l => l.admin_state_up && !(heartbeat.ver === undefined && isUnreported(graph, l)),
   ).length;
   const reported = heartbeat.listeners.size;
-  const skipped =
-    !lb.admin_state_up ||
-    lb.provisioning_status.startsWith('PENDING_') ||
-    lb.generation > lb.settled_generation;
+  const isUnsettled = lb.provisioning_status.startsWith('PENDING_') || lb.generation > lb.settled_generation;
+  const skipped = !lb.admin_state_up || (isUnsettled && !isDoubted);
   return { reported, expected, alive: skipped || reported === expected };
 }
 

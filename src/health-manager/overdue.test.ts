@@ -32,7 +32,12 @@ afterEach(() => db[Symbol.asyncDispose]());
 function watchOf(failoverThreshold: number | null = null, store: HealthStore = health): OverdueWatch {
   const queue = new InProcessQueue();
   queue.consume(id => nudged.push(id));
-  const options = { heartbeatTimeoutMs: 60 * SECOND, checkIntervalMs: 3 * SECOND, failoverThreshold };
+  const options = {
+    heartbeatTimeoutMs: 60 * SECOND,
+    checkIntervalMs: 3 * SECOND,
+    failoverThreshold,
+    failoversAtOnce: 10,
+  };
   return new OverdueWatch(options, { store, queue, clock, log: silentLog });
 }
 
@@ -64,33 +69,60 @@ async function pass(watch: OverdueWatch, ms: number, ...reporting: string[]) {
   return outcome;
 }
 
-test('a silent amphora is marked, its load balancer owes work and is nudged', async () => {
+test('a silent amphora is to be asked: its load balancer owes work and is nudged, and nothing shows it', async () => {
   await given({ amphorae: [{}, {}] });
   await report(A1, A2);
   const watch = watchOf();
   const outcome = await pass(watch, 63 * SECOND, A2);
-  expect(outcome).toEqual({ looked: true, failed: [A1], held_back: [], resumed: [] });
-  expect(await statuses()).toEqual(['ERROR', 'ALLOCATED']);
+  expect(outcome).toEqual({ looked: true, doubted: [A1], held_back: [], resumed: [] });
+  expect(await statuses()).toEqual(['ALLOCATED', 'ALLOCATED']);
   expect(await lb()).toMatchObject({
     generation: 2,
     settled_generation: 1,
-    provisioning_status: 'PENDING_UPDATE',
+    provisioning_status: 'ACTIVE',
   });
   await vi.waitFor(() => expect(nudged).toEqual([LB]));
   nowMs += 3 * SECOND;
   await report(A2);
-  expect(await watch.look(), 'marked once').toMatchObject({ failed: [] });
+  expect(await watch.look(), 'marked once').toMatchObject({ doubted: [] });
+  expect(await watchOf().look(), 'another health manager, just started').toMatchObject({ looked: false });
+});
+
+test('two health managers that look at the same time have it asked once', async () => {
+  await given({ amphorae: [{}, {}] });
+  await report(A1, A2);
+  const [one, other] = [watchOf(), watchOf()];
+  await one.look();
+  await pass(other, 60 * SECOND, A2);
+  await one.look();
+  nowMs += 3 * SECOND;
+  await report(A2);
+  const outcomes = await Promise.all([one.look(), other.look()]);
+  expect(outcomes.flatMap(o => (o.looked ? o.doubted : []))).toEqual([A1]);
+  expect((await lb()).generation).toBe(2);
+});
+
+test('one that answered is asked again after each timeout, and not before', async () => {
+  await given({ amphorae: [{}, {}] });
+  await report(A1, A2);
+  const watch = watchOf();
+  await pass(watch, 63 * SECOND, A2);
+  await db.updateTable('amphora_doubt').set({ verdict: 'lives', answers: 1 }).execute();
+  expect(await pass(watch, 60 * SECOND, A2)).toMatchObject({ doubted: [] });
+  expect(await pass(watch, 3 * SECOND, A2)).toMatchObject({ doubted: [A1] });
+  await pass(watch, 660 * SECOND, A1, A2);
+  expect(await db.selectFrom('amphora_doubt').selectAll().execute(), 'forgotten').toEqual([]);
 });
 
 test('an amphora that never reported is never overdue', async () => {
   await given({ amphorae: [{}] });
-  expect(await pass(watchOf(), 600 * SECOND)).toMatchObject({ looked: true, failed: [] });
+  expect(await pass(watchOf(), 600 * SECOND)).toMatchObject({ looked: true, doubted: [] });
 });
 
 test('a load balancer that is being deleted has nothing to replace', async () => {
   await given({ load_balancer: { provisioning_status: 'PENDING_DELETE' }, amphorae: [{}] });
   await report(A1);
-  expect(await pass(watchOf(), 120 * SECOND)).toMatchObject({ looked: true, failed: [] });
+  expect(await pass(watchOf(), 120 * SECOND)).toMatchObject({ looked: true, doubted: [] });
   expect(await statuses()).toEqual(['ALLOCATED']);
 });
 
@@ -105,15 +137,15 @@ describe('silence is not believed', () => {
     const watch = watchOf();
     expect(await watch.look()).toEqual({ looked: false, believe_in_ms: 60 * SECOND });
     expect(await pass(watch, 57 * SECOND)).toMatchObject({ looked: false });
-    expect(await pass(watch, 3 * SECOND)).toMatchObject({ looked: true, failed: [A1] });
+    expect(await pass(watch, 3 * SECOND)).toMatchObject({ looked: true, doubted: [A1] });
   });
 
   test('for one timeout after the database was away', async () => {
     let away = false;
     const store = storeWith(health, {
-      listOverdue: async cutoffMs => {
+      lookForSilence: async (...args) => {
         if (away) throw new Error('away');
-        return health.listOverdue(cutoffMs);
+        return health.lookForSilence(...args);
       },
     });
     const watch = watchOf(null, store);
@@ -125,7 +157,7 @@ describe('silence is not believed', () => {
     nowMs += 70 * SECOND;
     expect(await watch.look()).toEqual({ looked: false, believe_in_ms: 60 * SECOND });
     expect(await pass(watch, 57 * SECOND, A1)).toMatchObject({ looked: false });
-    expect(await pass(watch, 9 * SECOND, A1)).toMatchObject({ looked: true, failed: [] });
+    expect(await pass(watch, 9 * SECOND, A1)).toMatchObject({ looked: true, doubted: [] });
   });
 
   test('for one timeout after this process itself stood still', async () => {
@@ -144,22 +176,22 @@ describe('too many at once', () => {
 
   test('as many as the threshold: all are held back, none is replaced', async () => {
     const outcome = await pass(watchOf(2), 63 * SECOND, A3);
-    expect(outcome).toMatchObject({ looked: true, failed: [], held_back: [A1, A2] });
+    expect(outcome).toMatchObject({ looked: true, doubted: [], held_back: [A1, A2] });
     expect(await statuses()).toEqual(['FAILOVER_STOPPED', 'FAILOVER_STOPPED', 'ALLOCATED']);
     expect((await lb()).generation).toBe(1);
   });
 
-  test('those that report again go back to service; the one that does not is replaced', async () => {
+  test('those that report again go back to service; the one that does not is asked', async () => {
     const watch = watchOf(2);
     await pass(watch, 63 * SECOND, A3);
     nowMs += 3 * SECOND;
     await report(A2, A3);
-    expect(await watch.look()).toMatchObject({ resumed: [A2], failed: [A1] });
-    expect(await statuses()).toEqual(['ERROR', 'ALLOCATED', 'ALLOCATED']);
+    expect(await watch.look()).toMatchObject({ resumed: [A2], doubted: [A1] });
+    expect(await statuses()).toEqual(['FAILOVER_STOPPED', 'ALLOCATED', 'ALLOCATED']);
   });
 
-  test('without a threshold all are replaced', async () => {
-    expect(await pass(watchOf(), 63 * SECOND)).toMatchObject({ failed: [A1, A2, A3] });
+  test('without a threshold: nobody is asked when all of them are silent', async () => {
+    expect(await pass(watchOf(), 63 * SECOND)).toMatchObject({ doubted: [], held_back: [A1, A2, A3] });
   });
 });
 
@@ -174,7 +206,12 @@ test('it looks by itself until it is stopped', async () => {
     },
   });
   const queue = new InProcessQueue();
-  const options = { heartbeatTimeoutMs: 60 * SECOND, checkIntervalMs: 5, failoverThreshold: null };
+  const options = {
+    heartbeatTimeoutMs: 60 * SECOND,
+    checkIntervalMs: 5,
+    failoverThreshold: null,
+    failoversAtOnce: 1,
+  };
   const watch = new OverdueWatch(options, { store, queue, clock: systemClock, log: silentLog });
   watch.start();
   await vi.waitFor(() => expect(looks).toBeGreaterThan(3));

@@ -1,15 +1,22 @@
-/** Finds amphorae that fell silent and marks them to be replaced. Source: contract heartbeat.md 6. */
+/**
+ * Finds amphorae that fell silent and has the worker ask them, which replaces those that do not answer: lack of news is not
+ * death. Source: contract heartbeat.md 6.
+ */
 import type { Clock } from '../lib/clock.ts';
 import { errorChain } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { HealthStore } from './health-store.ts';
+import { OnceAMinute } from './once-a-minute.ts';
+import { LONG_TIMEOUTS, planFailovers } from './plan-failovers.ts';
 
 export interface OverdueOptions {
   heartbeatTimeoutMs: number;
   checkIntervalMs: number;
-  /** With this many silent at once none is replaced: the fault is the network's or our own. null: no limit. */
+  /** With this many silent at once none is replaced: the fault is the network's or our own. null: a share of all. */
   failoverThreshold: number | null;
+  /** Asked or replaced at the same time. */
+  failoversAtOnce: number;
 }
 
 export interface OverdueParts {
@@ -23,12 +30,13 @@ export interface OverdueParts {
 export type OverdueOutcome =
   /** Silence proves nothing yet: we were not listening ourselves for long enough. */
   | { looked: false; believe_in_ms: number }
-  | { looked: true; failed: string[]; held_back: string[]; resumed: string[] };
+  | { looked: true; doubted: string[]; held_back: string[]; resumed: string[] };
 
 export class OverdueWatch {
   readonly #options: OverdueOptions;
   readonly #parts: OverdueParts;
   readonly #stopping = new AbortController();
+  readonly #limit = new OnceAMinute();
   #believeAfterMs: number | undefined;
   #lastLookMs: number | undefined;
   #ended: Promise<void> | undefined;
@@ -66,7 +74,7 @@ export class OverdueWatch {
   async look(): Promise<OverdueOutcome> {
     const { store, clock, log } = this.#parts;
     const nowMs = clock.now();
-    const { heartbeatTimeoutMs, failoverThreshold } = this.#options;
+    const { heartbeatTimeoutMs } = this.#options;
     if (this.#wasDeaf(nowMs)) this.#believeAfterMs = nowMs + heartbeatTimeoutMs;
     // Not set again until the look has succeeded: after an error the next one finds that it was deaf.
     this.#lastLookMs = undefined;
@@ -78,29 +86,31 @@ export class OverdueWatch {
       this.#lastLookMs = nowMs;
       return { looked: false, believe_in_ms: this.#believeAfterMs! - nowMs };
     }
-    const overdue = await store.listOverdue(cutoffMs);
-    const outcome = { looked: true, failed: [] as string[], held_back: [] as string[], resumed } as const;
-    if (overdue.length > 0 && failoverThreshold !== null && overdue.length >= failoverThreshold) {
-      await store.stopFailover(overdue, nowMs);
-      outcome.held_back.push(...overdue);
-      log.error(
-        { amphorae: overdue, threshold: failoverThreshold },
-        'too many amphorae are silent: none is replaced',
-      );
-    } else {
-      for (const id of overdue) if (await this.#fail(id, nowMs)) outcome.failed.push(id);
+    const recentMs = nowMs - LONG_TIMEOUTS * heartbeatTimeoutMs;
+    await store.clearDoubts(cutoffMs, recentMs);
+    // Those that are only late count in a storm: what is cut off together falls silent within one interval.
+    const silence = await store.lookForSilence(nowMs - heartbeatTimeoutMs / 2, recentMs);
+    const plan = planFailovers(silence, { nowMs, ...this.#options });
+    if (plan.hold.length > 0) {
+      await store.stopFailover(plan.hold, nowMs);
+      const fields = { amphorae: plan.hold, silent: silence.silent.length, of: silence.total };
+      if (this.#limit.hit('storm', nowMs)) log.error(fields, 'too many amphorae are silent to replace them');
     }
+    const doubted: string[] = [];
+    for (const id of plan.ask) if (await this.#doubt(id, nowMs)) doubted.push(id);
+    const outcome = { looked: true, doubted, held_back: plan.hold, resumed } as const;
     this.#lastLookMs = nowMs;
     return outcome;
   }
 
-  async #fail(amphoraId: string, nowMs: number): Promise<boolean> {
+  async #doubt(amphoraId: string, nowMs: number): Promise<boolean> {
     const { store, queue, log } = this.#parts;
-    const loadBalancerId = await store.markFailed(amphoraId, nowMs);
+    const askedBeforeMs = nowMs - this.#options.heartbeatTimeoutMs;
+    const loadBalancerId = await store.markDoubted(amphoraId, { nowMs, askedBeforeMs });
     if (loadBalancerId === undefined) return false;
     log.warn(
       { amphora_id: amphoraId, loadbalancer_id: loadBalancerId },
-      'amphora is silent and will be replaced',
+      'amphora is silent and will be asked',
     );
     await queue.notify(loadBalancerId);
     return true;

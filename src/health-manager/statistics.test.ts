@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Statistics } from '../model/statistics.ts';
+import type { DecodedHeartbeat } from '../wire/heartbeat-codec.ts';
 import { heartbeatOf } from './heartbeat.fixture.ts';
+import { PendingHeartbeats, type ReceivedHeartbeat } from './pending.ts';
 import { applyStatistics, readCounters, statisticsChanges } from './statistics.ts';
 
 const stats = { tx: 10, rx: 20, conns: 3, totconns: 40, ereq: 5 };
@@ -11,8 +13,13 @@ const counted: Statistics = {
   total_connections: 40,
   request_errors: 5,
 };
+function receivedOf(...heartbeats: DecodedHeartbeat[]): ReceivedHeartbeat {
+  const pending = new PendingHeartbeats();
+  for (const each of heartbeats) pending.add(each, 0);
+  return pending.take(1)[0]!;
+}
 const heartbeat = (ver: number | undefined, l1: Partial<typeof stats> = stats) =>
-  heartbeatOf({ id: 'a', ver, listeners: { l1: 'OPEN' }, stats: { l1 } });
+  receivedOf(heartbeatOf({ id: 'a', ver, listeners: { l1: 'OPEN' }, stats: { l1 } }));
 
 test('rx is what came in, tx what went out', () => {
   expect(readCounters(stats)).toEqual(counted);

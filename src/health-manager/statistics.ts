@@ -3,6 +3,7 @@ import type { StatisticsChange } from '../model/health.ts';
 import type { Statistics } from '../model/statistics.ts';
 import type { HeartbeatStats } from '../wire/heartbeat.ts';
 import type { DecodedHeartbeat } from '../wire/heartbeat-codec.ts';
+import type { ReceivedHeartbeat } from './pending.ts';
 
 /** The names of the heartbeat are haproxy's, seen from the load balancer; ours are seen from it too. */
 export function readCounters(stats: HeartbeatStats): Statistics {
@@ -15,17 +16,17 @@ export function readCounters(stats: HeartbeatStats): Statistics {
   };
 }
 
-/**
- * The changes that the heartbeat asks for, given what was counted so far; none where nothing would differ.
- * Counters are deltas since version 3 and absolute before; no version at all counts as 2.
- */
+/** Counters are deltas since version 3 and absolute before; no version at all counts as 2. */
+export const countsDeltas = ({ ver }: DecodedHeartbeat): boolean => (ver ?? 2) >= 3;
+
+/** The changes that the heartbeats ask for, given what was counted so far; none where nothing would differ. */
 export function statisticsChanges(
-  heartbeat: DecodedHeartbeat,
+  { heartbeat, counted }: Pick<ReceivedHeartbeat, 'heartbeat' | 'counted'>,
   present: ReadonlyMap<string, Statistics>,
 ): StatisticsChange[] {
-  const how = (heartbeat.ver ?? 2) >= 3 ? 'add' : 'set';
+  const how = countsDeltas(heartbeat) ? 'add' : 'set';
   const changes: StatisticsChange[] = [];
-  for (const [listener_id, { stats }] of heartbeat.listeners) {
+  for (const [listener_id, stats] of counted) {
     const change = { how, listener_id, amphora_id: heartbeat.id, ...readCounters(stats) } as const;
     const before = present.get(listener_id);
     if (before === undefined || !isSame(before, applyStatistics(before, change))) changes.push(change);

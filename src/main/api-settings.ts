@@ -61,6 +61,18 @@ function quotaDefaultsOf({ quotas }: Settings): ApiSettings['quotas'] {
   ) as ApiSettings['quotas'];
 }
 
+export function vrrpSettingsOf({ keepalived_vrrp: vrrp, haproxy_amphora }: Settings) {
+  return {
+    basePath: haproxy_amphora.base_path,
+    advertIntervalMs: Math.round(vrrp.vrrp_advert_int * 1000),
+    checkIntervalSeconds: vrrp.vrrp_check_interval,
+    failCount: vrrp.vrrp_fail_count,
+    successCount: vrrp.vrrp_success_count,
+    garpRefreshSeconds: vrrp.vrrp_garp_refresh_interval,
+    garpRefreshCount: vrrp.vrrp_garp_refresh_count,
+  };
+}
+
 export function haproxySettingsOf({
   haproxy_amphora: amphora,
   amphora_agent: agent,

@@ -1,8 +1,14 @@
-/** What `ottavia` understands: the system itself (`standalone`), its settings (`config`), and its client (everything else). */
+/** What `ottavia` understands: the system itself (`standalone`), what is left of it (`leftovers`), its settings (`config`), and its client (everything else). */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { CliError } from '../cli/cli-error.ts';
 import type { StandaloneOptions } from './standalone.ts';
+
+const CONFIG_FILE = [
+  '--config-file <path>',
+  'A file in the form of octavia.conf (repeat for more)',
+  (path: string, before?: string[]) => [...(before ?? []), path],
+] as const;
 
 /** Runs one command line; returns the exit code. */
 export async function runCommand(argv: readonly string[]): Promise<number> {
@@ -19,11 +25,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     .description('Run the whole system in this process; SIGTERM stops it and leaves the traffic running')
     .option('--data-dir <path>', 'Where it keeps everything', './var')
     .option('--listen <address:port>', 'Where the API listens (127.0.0.1:9876 unless told)')
-    .option(
-      '--config-file <path>',
-      'A file in the form of octavia.conf (repeat for more)',
-      (path: string, before?: string[]) => [...(before ?? []), path],
-    )
+    .option(...CONFIG_FILE)
     .addOption(
       new Option('--drivers <kind>', 'noop: everything but amphorae; needs no root').choices(['noop']),
     )
@@ -31,6 +33,15 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     .action(async (options: StandaloneOptions) => {
       const { runStandalone } = await import('./standalone.ts');
       exitCode = await runStandalone(options);
+    });
+  program
+    .command('leftovers')
+    .description('Show which instances and ports of a standalone system nobody owns any more')
+    .option('--data-dir <path>', 'Where it keeps everything', './var')
+    .option(...CONFIG_FILE)
+    .action(async (options: StandaloneOptions) => {
+      const { runLeftovers } = await import('./leftovers.ts');
+      exitCode = await runLeftovers(options);
     });
   program
     .command('config')
@@ -44,7 +55,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
 
   try {
     // The system itself does not load its client, nor the other way round.
-    if (!['standalone', 'config'].includes(argv[2] ?? '')) {
+    if (!['standalone', 'leftovers', 'config'].includes(argv[2] ?? '')) {
       const { addClientCommands } = await import('../cli/program.ts');
       addClientCommands(program, {
         out: process.stdout,

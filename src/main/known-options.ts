@@ -12,11 +12,11 @@ const KNOWN: Record<string, string> = {
   oslo_messaging: 'topic event_stream_topic',
   haproxy_amphora: `haproxy_template connection_max_retries connection_retry_interval
     active_connection_max_retries active_connection_retry_interval active_connection_rety_interval
-    failover_connection_max_retries failover_connection_retry_interval build_rate_limit build_active_retries
+    build_rate_limit build_active_retries
     build_retry_interval bind_host bind_port lb_network_interface respawn_count
     respawn_interval client_cert server_ca api_db_commit_retry_attempts api_db_commit_retry_initial_delay
     api_db_commit_retry_backoff api_db_commit_retry_max use_upstart user_group key_path`,
-  health_manager: `failover_threads health_update_threads stats_update_threads sock_rlimit status_update_threads
+  health_manager: `health_update_threads stats_update_threads sock_rlimit status_update_threads
     event_streamer_driver event_stream_transport_url sync_provisioning_status health_update_driver stats_update_driver`,
   controller_worker: `workers amp_flavor_id amp_image_tag amp_image_owner_id amp_image_id amp_ssh_key_name
     amp_ssh_access_allowed amp_timezone amp_secgroup_list client_ca volume_driver image_driver distributor_driver
@@ -32,8 +32,6 @@ const KNOWN: Record<string, string> = {
   certificates: `cert_generator barbican_auth service_name endpoint region_name endpoint_type
     ca_certificates_file insecure server_certs_key_passphrase signing_digest storage_path
     ca_certificate ca_private_key ca_private_key_passphrase`,
-  house_keeping: `cleanup_interval amphora_expiry_age load_balancer_expiry_age cert_interval cert_expiry_buffer
-    cert_rotate_threads spare_amphora_pool_size spare_check_interval`,
   keepalived_vrrp: `vrrp_advert_int vrrp_check_interval vrrp_fail_count vrrp_success_count vrrp_garp_refresh_interval
     vrrp_garp_refresh_count`,
   nova: `service_name endpoint region_name endpoint_type ca_certificates_file insecure enable_anti_affinity

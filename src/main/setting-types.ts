@@ -61,6 +61,21 @@ export function integer(
   );
 }
 
+export function decimal(
+  fallback: number,
+  [least, most]: readonly [number, number],
+  sentence: string,
+  extras?: Extras<number>,
+): Setting<number> {
+  const type = `number from ${least} to ${most}`;
+  return setting(type, sentence, fallback, extras, value => {
+    const read = Number(value);
+    if (!/^\d+(\.\d{1,2})?$/.test(value.trim()) || read < least || read > most)
+      throw new Error(`it must be a ${type} with at most two decimals`);
+    return read;
+  });
+}
+
 export function optionalInteger(
   [least, most]: readonly [number, number],
   sentence: string,

@@ -6,6 +6,7 @@ import {
   choice,
   cidr,
   colonList,
+  decimal,
   integer,
   list,
   optionalInteger,
@@ -169,7 +170,7 @@ export const SETTINGS = {
       [1, 86_400],
       'Seconds of silence after which an amphora counts as failed.',
       {
-        standalone: 10,
+        standalone: 5,
       },
     ),
     health_check_interval: integer(3, [1, 3600], 'Seconds between two looks for silent amphorae.', {
@@ -177,11 +178,58 @@ export const SETTINGS = {
     }),
     failover_threshold: optionalInteger(
       [0, 1_000_000],
-      'With as many silent amphorae as this at once nothing is replaced: the network is at fault, not they.',
+      'With as many silent amphorae as this at once nothing is replaced: the network is at fault, not they. Without a number: a fifth of all.',
     ),
+    failover_threads: integer(10, [1, 1000], 'Silent amphorae that are asked or replaced at the same time.'),
     controller_ip_port_list: addressPorts(
       'Where amphorae send heartbeats, `address:port, …`. Standalone: the gateway of the management network.',
     ),
+  },
+  house_keeping: {
+    cleanup_interval: integer(
+      30,
+      [1, 86_400],
+      'Seconds between two removals of the rows of what was deleted.',
+    ),
+    amphora_expiry_age: integer(
+      604_800,
+      [0, 315_360_000],
+      'Seconds that the row of a deleted amphora is kept.',
+    ),
+    load_balancer_expiry_age: integer(
+      604_800,
+      [0, 315_360_000],
+      'Seconds that the row of a deleted load balancer is kept.',
+    ),
+    cert_interval: integer(3600, [1, 86_400], 'Seconds between two looks for certificates that end soon.'),
+    cert_expiry_buffer: integer(
+      1_209_600,
+      [0, 315_360_000],
+      'Seconds before its end that the certificate of an amphora is renewed.',
+    ),
+    cert_rotate_threads: integer(
+      10,
+      [1, 10_000],
+      'Certificates of amphorae that are renewed after one such look.',
+    ),
+    spare_amphora_pool_size: integer(
+      0,
+      [0, 1000],
+      'Amphorae that are kept ready for SINGLE load balancers which ask for nothing special.',
+    ),
+    spare_check_interval: integer(
+      30,
+      [1, 86_400],
+      'Seconds between two looks after spare amphorae and leftovers.',
+      { standalone: 5 },
+    ),
+    garbage: choice(
+      'remove',
+      { remove: [], report: [], off: [] },
+      'What becomes of instances and ports of ours that no row owns: `report` only logs them.',
+    ),
+    garbage_interval: integer(300, [1, 86_400], 'Seconds between two looks for what no row owns.'),
+    garbage_grace: integer(600, [0, 604_800], 'Seconds that nothing must have owned a thing before it goes.'),
   },
   controller_worker: {
     loadbalancer_topology: choice(
@@ -225,6 +273,14 @@ export const SETTINGS = {
   haproxy_amphora: {
     rest_request_conn_timeout: integer(10, [1, 3600], 'Seconds that connecting to an agent may take.'),
     rest_request_read_timeout: integer(60, [1, 3600], 'Seconds that an agent may take to answer.'),
+    failover_connection_max_retries: integer(
+      2,
+      [1, 100],
+      'How often a silent amphora is asked before it is replaced.',
+    ),
+    failover_connection_retry_interval: integer(5, [1, 3600], 'Seconds that it has for each answer.', {
+      standalone: 1,
+    }),
     timeout_client_data: integer(50_000, [0, 86_400_000], 'Milliseconds; the default of new listeners.'),
     timeout_member_connect: integer(5000, [0, 86_400_000], 'Milliseconds; the default of new listeners.'),
     timeout_member_data: integer(50_000, [0, 86_400_000], 'Milliseconds; the default of new listeners.'),
@@ -280,6 +336,30 @@ export const SETTINGS = {
       [1, 3600],
       'Seconds that the agent waits for the rest of a request.',
     ),
+  },
+  keepalived_vrrp: {
+    vrrp_advert_int: decimal(
+      1,
+      [0.05, 40],
+      'Seconds between two adverts of who of a pair holds the VIP; after three without, the other takes it.',
+      { standalone: 0.15 },
+    ),
+    vrrp_check_interval: integer(5, [1, 3600], 'Seconds between two looks whether haproxy answers.', {
+      standalone: 1,
+    }),
+    vrrp_fail_count: integer(
+      2,
+      [1, 100],
+      'Looks without an answer after which an amphora gives up the VIP.',
+      {
+        standalone: 1,
+      },
+    ),
+    vrrp_success_count: integer(2, [1, 100], 'Looks with an answer after which it may have the VIP again.', {
+      standalone: 1,
+    }),
+    vrrp_garp_refresh_interval: integer(5, [0, 3600], 'Seconds between two announcements of where VIPs are.'),
+    vrrp_garp_refresh_count: integer(2, [1, 100], 'How often each of them is sent.'),
   },
   certificates: {
     cert_manager: choice(
@@ -351,5 +431,11 @@ export const SETTINGS = {
         standalone: 60,
       },
     ),
+    webhook_urls: secret(
+      '',
+      'Where every change of a status of load balancers is told, URLs separated by commas; empty: nowhere.',
+    ),
+    webhook_secret: secret('', 'The key that events are signed with, in the header X-Ottavia-Signature.'),
+    webhook_timeout: integer(10, [1, 30], 'Seconds that a receiver of events may take to answer.'),
   },
 } as const;

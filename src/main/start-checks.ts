@@ -44,6 +44,7 @@ export async function findStartProblems(needs: StartNeeds): Promise<string[]> {
     ...findUnsupportedDrivers(needs.settings),
     ...findKeystoneProblems(needs.settings),
     ...findTlsProblems(needs.settings),
+    ...findWebhookProblems(needs.settings),
     ...(usesHost
       ? [...findMissingPrograms(), ...findMissingRights(), ...findMissingAgent(needs.agentProgram)]
       : []),
@@ -91,11 +92,6 @@ function findUnsupportedDrivers(settings: Settings): string[] {
     problems.push(
       `Cannot use default_provider_driver ${api.default_provider_driver}: it is not among enabled_provider_drivers`,
     );
-  // Two amphorae without keepalived would both take the VIP.
-  if (drivers.loadbalancer_topology !== 'SINGLE' && drivers.compute_driver !== 'noop')
-    problems.push(
-      `Cannot make pairs of amphorae yet: set loadbalancer_topology to SINGLE instead of ${drivers.loadbalancer_topology}`,
-    );
   return problems;
 }
 
@@ -109,6 +105,26 @@ function findKeystoneProblems({ api_settings, keystone_authtoken: auth }: Settin
   if (missing.length === 0) return [];
   return [
     `Cannot ask a Keystone about tokens: set ${missing.join(', ')} in [keystone_authtoken], or auth_strategy to standalone or noauth`,
+  ];
+}
+
+export const webhookUrlsOf = ({ ottavia }: Settings): string[] => {
+  const urls = ottavia.webhook_urls.reveal().split(',');
+  return [...new Set(urls.map(url => url.trim()))].filter(url => url !== '');
+};
+
+/** URLs are not told: there may be a token in them. */
+function findWebhookProblems(settings: Settings): string[] {
+  const urls = webhookUrlsOf(settings);
+  const isBad = (url: string) => !URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol);
+  const bad = urls.flatMap((url, i) => (isBad(url) ? [`number ${i + 1}`] : []));
+  return [
+    ...(bad.length > 0
+      ? [`Cannot use webhook_urls: ${bad.join(', ')} must begin with http:// or https://`]
+      : []),
+    ...(urls.length > 0 && settings.ottavia.webhook_secret.reveal() === ''
+      ? ['Cannot sign events: set webhook_secret, which receivers of webhook_urls check them with']
+      : []),
   ];
 }
 

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import type { ProviderEntry } from '../api/server.ts';
 import { renderAgentConfig } from '../dataplane/agent-config.ts';
 import { DatabaseHealth } from '../db/health.ts';
-import { findIdentity, listIdentity } from '../db/identity.ts';
 import { endAllLeases } from '../db/lease.ts';
 import { NetworkTables } from '../db/networks.ts';
 import { openDatabase } from '../db/open.ts';
 import type { Db } from '../db/schema.ts';
 import { SecretTables } from '../db/secrets.ts';
+import { ensureUnownedLease } from '../db/spares.ts';
 import { ensureSystemFact, setSystemFact } from '../db/system.ts';
 import type { AmphoraDriver } from '../drivers/amphora/amphora.ts';
 import { HttpAmphora } from '../drivers/amphora/http.ts';
@@ -33,26 +33,30 @@ import type { NetworkCloud } from '../drivers/network/store.ts';
 import { NoopCloud } from '../drivers/noop-cloud.ts';
 import { HealthManager } from '../health-manager/health-manager.ts';
 import { OverdueWatch } from '../health-manager/overdue.ts';
+import { Housekeeping } from '../housekeeping/housekeeping.ts';
 import { systemClock, timestamp } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import { Secret } from '../lib/secret.ts';
 import { AmphoraProvider } from '../providers/amphora/amphora-provider.ts';
 import { NoopProvider } from '../providers/noop-provider.ts';
 import type { Provider } from '../providers/provider.ts';
+import type { PassesUnderWay } from '../providers/trace.ts';
 import { InProcessQueue } from '../queue/in-process.ts';
-import { ensureAdmin, newId } from '../standalone/first-start.ts';
 import { Identity } from '../standalone/identity.ts';
 import { Worker } from '../worker/worker.ts';
 import { openKeystone, policyOf, wwwAuthenticateUriOf } from './access.ts';
-import { apiSettingsOf, haproxySettingsOf } from './api-settings.ts';
-import { findPassword, type Login, writeClientFiles } from './client-files.ts';
+import { apiSettingsOf, haproxySettingsOf, vrrpSettingsOf } from './api-settings.ts';
+import { writeClientFiles } from './client-files.ts';
 import { SECRETS_KEY_FILE } from './data-directory.ts';
+import { garbageSettingsOf, housekeepingOptionsOf } from './housekeeping-settings.ts';
 import { buildHttpServer, choosePort, localUrl } from './http-server.ts';
 import { accessLogOf, rsyslogConfigOf } from './log-settings.ts';
+import { ensureLogin } from './login.ts';
 import { addNoopNetworks } from './noop-networks.ts';
 import { SYSTEM_ID_FACT } from './purge.ts';
 import type { Settings } from './settings.ts';
 import { describedProviders } from './start-checks.ts';
+import { startWebhooks } from './webhooks.ts';
 
 export interface SystemOptions {
   settings: Settings;
@@ -102,6 +106,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   await setSystemFact(db, SYSTEM_ID_FACT, systemId);
   // The lock on the data directory shows that whoever held one is gone.
   await endAllLeases(db);
+  await ensureUnownedLease(db);
   const authority = new LocalAuthority({
     directory: join(directory.path, 'ca'),
     agentDays: settings.certificates.cert_validity_time / 86_400,
@@ -110,6 +115,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   const heartbeatKey = await ensureHeartbeatKey(settings, db);
   const queue = new InProcessQueue();
   const clock = systemClock;
+  await startWebhooks(settings, started, { db, clock, log });
   const now = () => timestamp(clock.now());
   const secretTables = await SecretTables.open(db, join(directory.path, SECRETS_KEY_FILE), now);
   const secrets =
@@ -132,15 +138,18 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     await manager.start();
     started.defer(() => manager.stop());
     const checkIntervalMs = health.health_check_interval * 1000;
-    const { failover_threshold: failoverThreshold } = health;
-    const overdue = new OverdueWatch({ heartbeatTimeoutMs, checkIntervalMs, failoverThreshold }, parts);
+    const { failover_threshold: failoverThreshold, failover_threads: failoversAtOnce } = health;
+    const limits = { heartbeatTimeoutMs, checkIntervalMs, failoverThreshold, failoversAtOnce };
+    const overdue = new OverdueWatch(limits, parts);
     overdue.start();
     started.defer(() => overdue.stop());
   }
 
   const providers = buildProviders({ options, db, authority, secrets, cloud, heartbeatKey });
+  const underWay: PassesUnderWay = new Map();
   const worker = new Worker({
     db,
+    underWay,
     queue,
     providers,
     clock,
@@ -169,6 +178,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
       providers,
       policy,
       secrets,
+      underWay,
       accessLog: accessLogOf(settings, cloud.accessLog),
       settings: apiSettingsOf(settings, identityUri),
     },
@@ -183,6 +193,9 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   if (!keystone) writeClientFiles(directory.path, { url, login });
   worker.start();
   started.defer(() => worker.stop());
+  const housekeeping = new Housekeeping(housekeepingOptionsOf(settings), { db, queue, clock, log });
+  housekeeping.start();
+  started.defer(() => housekeeping.stop());
 
   const stack = started.move();
   return { url, systemId, networks: cloud.networks, stop: () => stack.disposeAsync() };
@@ -269,14 +282,17 @@ function buildProviders(parts: {
     amphora: cloud.amphora,
     settings: {
       haproxy: haproxySettingsOf(settings),
-      servesEverything: worker.compute_driver === 'noop',
+      vrrp: vrrpSettingsOf(settings),
       bootNetworks:
         worker.amp_boot_network_list.length > 0
           ? [...worker.amp_boot_network_list]
           : [cloud.managementNetworkId],
       agentWaitMs: 10_000,
       agentPollMs: 20,
+      askTries: haproxy_amphora.failover_connection_max_retries,
+      askLimitMs: haproxy_amphora.failover_connection_retry_interval * 1000,
       bootLimitMs: worker.amp_active_retries * worker.amp_active_wait_sec * 1000,
+      garbage: garbageSettingsOf(settings),
     },
     rsyslogConfig: rsyslogConfigOf(settings, configDirectoryOf(parts.options)),
     agentConfig: ({ id }, topology) =>
@@ -314,24 +330,4 @@ function buildProviders(parts: {
 async function ensureHeartbeatKey(settings: Settings, db: Db): Promise<Secret> {
   if (settings.health_manager.heartbeat_key.reveal() !== '') return settings.health_manager.heartbeat_key;
   return new Secret(await ensureSystemFact(db, 'heartbeat_key', () => randomBytes(32).toString('base64url')));
-}
-
-/**
- * What the client files say. The password of the admin is known to them alone: without them, a new one is made; one that
- * was changed through the API is for its owner to write there.
- */
-async function ensureLogin(db: Db, directory: string): Promise<Login> {
-  const ids = {
-    user: await ensureSystemFact(db, 'admin_user_id', newId),
-    project: await ensureSystemFact(db, 'admin_project_id', newId),
-  };
-  const written = findPassword(directory);
-  const password = written ?? new Secret(randomBytes(18).toString('base64url'));
-  // A directory of the version before has the password, and no users yet.
-  if (!written || (await listIdentity(db, 'user')).length === 0) await ensureAdmin(db, ids, password);
-  const [user, project] = await Promise.all([
-    findIdentity(db, 'user', { id: ids.user }),
-    findIdentity(db, 'project', { id: ids.project }),
-  ]);
-  return { user: user?.name ?? 'admin', project: project?.name ?? 'admin', password };
 }

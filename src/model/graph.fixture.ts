@@ -177,7 +177,8 @@ export function buildGraph(sketch: GraphSketch): LoadBalancerGraph {
       ha_port_id: null,
       cert_expiration: null,
       cert_busy: false,
-      role: 'STANDALONE',
+      role:
+        sketch.load_balancer?.topology !== 'ACTIVE_STANDBY' ? 'STANDALONE' : i === 0 ? 'MASTER' : 'BACKUP',
       status: 'ALLOCATED',
       vrrp_interface: null,
       vrrp_id: 1,

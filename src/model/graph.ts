@@ -36,7 +36,10 @@ export function emptyGraph(load_balancer: LoadBalancer): LoadBalancerGraph {
  * The definition of work: something was accepted after what was last settled, or an amphora is marked.
  * `db/lease.ts` says the same in SQL; a test holds the two against each other.
  */
-export function owesWork(graph: Pick<LoadBalancerGraph, 'load_balancer' | 'amphorae'>): boolean {
+export function owesWork(graph: {
+  load_balancer: LoadBalancer;
+  amphorae: readonly Pick<Amphora, 'status'>[];
+}): boolean {
   const { load_balancer: lb, amphorae } = graph;
   if (lb.provisioning_status === 'DELETED') return false;
   return lb.generation > lb.settled_generation || amphorae.some(a => isMarked(a.status));

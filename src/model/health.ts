@@ -22,10 +22,40 @@ export interface WatchedAmphora {
   status: AmphoraStatus;
   loadbalancer_id: string | null;
   updated_at: string | null;
+  /** It is to be asked whether it lives, and has not been yet. */
+  doubted: boolean;
   /** undefined when the amphora serves none: it is deleted, or its load balancer is. */
   graph: StatusGraph | undefined;
   /** What was counted so far on this amphora, by listener. */
   statistics: Map<string, Statistics>;
+}
+
+/** An amphora in service that reported once and has been silent since. */
+export interface SilentAmphora {
+  id: string;
+  last_update_ms: number;
+  /** When the worker was last to ask it, and what came of that; undefined when it was not to be asked yet. */
+  doubt: { since_ms: number; verdict: 'lives' | 'dead' | null } | undefined;
+}
+
+/** Who is silent, among how many, and what is being done about it. */
+export interface Silence {
+  /** Amphorae in service that reported once. */
+  total: number;
+  /** Longest silent first. */
+  silent: SilentAmphora[];
+  /** Doubted ones that are being asked or replaced, whenever that began. */
+  unresolved: number;
+  /** Those of them that were doubted recently. */
+  under_way: number;
+  /** Recently doubted ones whose replacement stands. */
+  replaced: number;
+}
+
+export interface DoubtTimes {
+  nowMs: number;
+  /** An amphora that answered is asked again when it did so before this time. */
+  askedBeforeMs: number;
 }
 
 export interface OperatingStatusChange {

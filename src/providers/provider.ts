@@ -53,4 +53,6 @@ export interface Provider {
   reconcile(pass: Pass): Promise<PassResult>;
   /** Removes from the world all that belongs to the load balancer. Idempotent; absent is success. */
   remove(pass: Pass): Promise<PassResult>;
+  /** The same for what belongs to no load balancer: what is kept ready, and what was left over. Absent: there is none. */
+  reconcileUnowned?(pass: Omit<Pass, 'graph'>): Promise<PassResult>;
 }

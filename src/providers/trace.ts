@@ -18,16 +18,21 @@ export interface TraceStep {
   cause?: string;
 }
 
+/** The passes that run in this process, by their load balancers. */
+export type PassesUnderWay = Map<string, { generation: number; trace: Trace }>;
+
 export class Trace {
   readonly steps: TraceStep[] = [];
   /** Of the amphorae whose haproxy went through anything, by their ids; written when the pass is settled. */
   readonly haproxyChanges = new Map<string, HaproxyChanges>();
+  readonly startedAtMs: number;
+  /** The step that began last and has not ended. */
+  current: Pick<TraceStep, 'step' | 'subject' | 'started_at_ms'> | undefined;
   readonly #clock: Clock;
-  readonly #onStep: ((step: TraceStep) => void) | undefined;
 
-  constructor(clock: Clock, onStep?: (step: TraceStep) => void) {
+  constructor(clock: Clock) {
     this.#clock = clock;
-    this.#onStep = onStep;
+    this.startedAtMs = clock.now();
   }
 
   /** Runs one step and records it; an error is recorded and thrown on. */
@@ -38,6 +43,8 @@ export class Trace {
     describe?: (result: T) => string | undefined,
   ): Promise<T> {
     const started_at_ms = this.#clock.now();
+    const current = { step, subject, started_at_ms };
+    this.current = current;
     const record = (outcome: TraceStep['outcome'], cause?: string, note?: string) => {
       const entry = {
         step,
@@ -49,7 +56,7 @@ export class Trace {
         note,
       };
       this.steps.push(entry);
-      this.#onStep?.(entry);
+      if (this.current === current) this.current = undefined;
     };
     try {
       const result = await run();

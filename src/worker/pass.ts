@@ -10,7 +10,7 @@ import type { Log } from '../lib/log.ts';
 import type { LoadBalancerGraph } from '../model/graph.ts';
 import { owesWork } from '../model/graph.ts';
 import type { PassResult, Provider } from '../providers/provider.ts';
-import { Trace } from '../providers/trace.ts';
+import { type PassesUnderWay, Trace } from '../providers/trace.ts';
 import { planRetry } from './retry.ts';
 
 export interface PassParts {
@@ -23,6 +23,8 @@ export interface PassParts {
   leaseTtlMs: number;
   /** How long failures are retried before the user is shown ERROR; retrying goes on. */
   patienceMs: number;
+  /** Is told of the passes that run, for the timeline. */
+  underWay?: PassesUnderWay;
 }
 
 /** `again-after` names the time of the next look; everything else needs none from this worker. */
@@ -54,6 +56,7 @@ export async function runPass(parts: PassParts, id: string, stop: AbortSignal): 
     await returnLease(db, lease).catch(() => undefined);
     throw error;
   } finally {
+    parts.underWay?.delete(id);
     keeper.end();
   }
 }
@@ -68,6 +71,7 @@ async function reconcileAndSettle(
   const { id, generation, provisioning_status } = graph.load_balancer;
   const started_at_ms = clock.now();
   const trace = new Trace(clock);
+  parts.underWay?.set(id, { generation, trace });
   const record = () => ({
     worker: owner,
     started_at_ms,
@@ -117,7 +121,7 @@ async function reconcileAndSettle(
 }
 
 /** Renews the lease while the pass runs; its signal aborts when the lease is lost or the worker stops. */
-function keepLease(parts: PassParts, lease: Lease, stop: AbortSignal) {
+export function keepLease(parts: PassParts, lease: Lease, stop: AbortSignal) {
   const lost = new AbortController();
   const ended = new AbortController();
   const signal = AbortSignal.any([stop, lost.signal]);

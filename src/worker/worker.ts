@@ -1,8 +1,10 @@
 /** The worker: takes ids from nudges and from the sweep, and runs one pass at a time for each. */
 import { loadBalancersOwingWork } from '../db/lease.ts';
 import { errorChain } from '../lib/errors.ts';
+import { UNOWNED_ID } from '../model/unowned.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type PassOutcome, type PassParts, runPass } from './pass.ts';
+import { runUnownedPass } from './unowned.ts';
 
 export interface WorkerParts extends PassParts {
   queue: Queue;
@@ -66,7 +68,10 @@ export class Worker {
   async #work(id: string): Promise<void> {
     let outcome: PassOutcome = { kind: 'lost' };
     try {
-      outcome = await runPass(this.#parts, id, this.#stop.signal);
+      outcome =
+        id === UNOWNED_ID
+          ? await runUnownedPass(this.#parts, this.#stop.signal)
+          : await runPass(this.#parts, id, this.#stop.signal);
     } catch (error) {
       // The database failed us, perhaps before the lease was given back: our own lease is no obstacle to us.
       outcome = { kind: 'again', afterMs: this.#parts.sweepIntervalMs };

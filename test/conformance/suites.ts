@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import {
   AVAILABILITY_ZONE_CAPABILITIES,
-  flavorCapabilities,
+  FLAVOR_CAPABILITIES,
 } from '../../src/providers/amphora/capabilities.ts';
 import { readCloud, type StandaloneCloud } from '../clients/standalone-cloud.ts';
 
@@ -126,7 +126,7 @@ const tempest = (roles: 'keystone_default_roles' | 'advanced'): Suite => ({
         ...{ test_with_noop: true, provider: 'amphora', RBAC_test_type: roles },
         enforce_new_defaults: isNew,
         enabled_provider_drivers: dict(Object.entries(PROVIDERS)),
-        expected_flavor_capability: described(flavorCapabilities(['SINGLE', 'ACTIVE_STANDBY'])),
+        expected_flavor_capability: described(FLAVOR_CAPABILITIES),
         expected_availability_zone_capability: described(AVAILABILITY_ZONE_CAPABILITIES),
         ...{ availability_zone: 'nova', availability_zone2: 'nova2', availability_zone3: 'nova3' },
         ...{ build_interval: 0.1, check_interval: 0.1, lb_build_interval: 0.1 },

@@ -124,6 +124,24 @@ if (hostTestsObstacle !== undefined) {
       expect(existsSync('/run/written')).toBe(false);
     });
 
+    test('is in another failure domain than those it is to be apart from, also when they are built at once', async () => {
+      const names = [1, 2, 3].map(n => `amphora-2222222${n}-0000-4000-8000-00000000000a`);
+      const build = (own: string, apart_from: string[]) =>
+        system.compute.ensureInstance({ ...spec(), name: own, apart_from });
+      try {
+        const [one, two] = await Promise.all([build(names[0]!, [names[1]!]), build(names[1]!, [names[0]!])]);
+        expect([one.zone, two.zone].sort()).toEqual(['1', '2']);
+        // Of a later process, which knows from the files alone.
+        const third = await system
+          .open()
+          .ensureInstance({ ...spec(), name: names[2]!, apart_from: [names[0]!] });
+        expect(third.zone).toBe(two.zone);
+        expect((await system.compute.findInstance(names[2]!))!.zone).toBe(two.zone);
+      } finally {
+        for (const each of names) await system.compute.deleteInstance(each);
+      }
+    });
+
     test('starts its agent again when it ends', async () => {
       const { lb_network_ip: address } = await system.compute.ensureInstance(spec());
       const before = await ask(address, '/pid');

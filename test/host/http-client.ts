@@ -64,6 +64,8 @@ export interface LoadOptions {
   keepAlive: boolean;
   /** Requests at the same time. */
   lanes?: number;
+  /** What one request may take. */
+  limitMs?: number;
 }
 
 /** Requests without end until it is stopped; each has its own path, and the body must be that path's. */
@@ -72,13 +74,18 @@ export class Load {
   readonly counts = new Map<string, number>();
   readonly failures: string[] = [];
   total = 0;
+  /** The longest time in which no answer came. */
+  longestGapMs = 0;
+  #lastAnswerAt = performance.now();
   #stopped = false;
   readonly #url: string;
   readonly #agent: Agent | undefined;
+  readonly #limitMs: number | undefined;
   readonly #lanes: Promise<void>[];
 
-  constructor(url: string, { keepAlive, lanes = 2 }: LoadOptions) {
+  constructor(url: string, { keepAlive, lanes = 2, limitMs }: LoadOptions) {
     this.#url = url;
+    this.#limitMs = limitMs;
     this.#agent = keepAlive ? new Agent({ keepAlive: true, maxSockets: lanes }) : undefined;
     this.#lanes = Array.from({ length: lanes }, () => this.#run());
   }
@@ -97,7 +104,11 @@ export class Load {
     while (!this.#stopped) {
       const path = `/r/${this.total++}`;
       try {
-        const name = nameIn(await ask(this.#url + path, { agent: this.#agent }), path);
+        const options = { agent: this.#agent, limitMs: this.#limitMs };
+        const name = nameIn(await ask(this.#url + path, options), path);
+        const now = performance.now();
+        this.longestGapMs = Math.max(this.longestGapMs, now - this.#lastAnswerAt);
+        this.#lastAnswerAt = now;
         this.counts.set(name, this.countOf(name) + 1);
       } catch (error) {
         this.failures.push(`${new Date().toISOString()} ${(error as Error).message}`);

@@ -178,7 +178,7 @@ describe.skipIf(obstacle)(obstacle ? `the Python agent (${obstacle})` : 'the Pyt
     const haproxy_cfg = read(`${name}.cfg`);
     const load_balancer_id = /^# Configuration for loadbalancer (.*)$/m.exec(haproxy_cfg)![1]!;
     const config = {
-      ...{ load_balancer_id, haproxy_cfg, keepalived_conf: null, udp_listeners: [] },
+      ...{ load_balancer_id, haproxy_cfg, udp_listeners: [] },
       certificates: certificatesOf(haproxy_cfg, kind => read(`certificates/${kind}.pem`)),
     };
     expect(await driver.apply(amphora, config)).toMatchObject({ changes: null });
@@ -203,8 +203,7 @@ describe.skipIf(obstacle)(obstacle ? `the Python agent (${obstacle})` : 'the Pyt
 
     const id = lb.id.replaceAll('-', '');
     const keepalived_conf = `vrrp_instance ${id} {\n    interface eth1\n    virtual_router_id 1\n    priority 90\n}\n`;
-    const nothing = { haproxy_cfg: null, certificates: [], udp_listeners: [] };
-    await driver.apply(amphora, { ...nothing, load_balancer_id: idOf('lb', 1), keepalived_conf });
+    await driver.applyVrrp(amphora, keepalived_conf);
     // Now it runs, and this is a reload.
     await connection.request({ method: 'PUT', path: 'vrrp/start' });
 

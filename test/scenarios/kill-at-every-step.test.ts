@@ -117,10 +117,48 @@ async function failOver(system: SystemProcess): Promise<void> {
   await system.drain();
 }
 
+async function createPair(system: SystemProcess): Promise<void> {
+  const { body } = await system.request('POST', '/flavorprofiles', {
+    flavorprofile: {
+      ...{ name: 'p', provider_name: 'amphora', flavor_data: '{"loadbalancer_topology": "ACTIVE_STANDBY"}' },
+    },
+  });
+  const flavor = await system.request('POST', '/flavors', {
+    flavor: { name: 'pair', flavor_profile_id: body.flavorprofile.id },
+  });
+  const listener = { name: 'l', protocol: 'HTTP', protocol_port: 80 };
+  const placed = { vip_subnet_id: SUBNET, project_id: 'p', flavor_id: flavor.body.flavor.id };
+  await system.request('POST', '/loadbalancers', {
+    loadbalancer: { name: 'lb', ...placed, listeners: [listener] },
+  });
+  await system.drain();
+}
+
+async function failOverHalf(system: SystemProcess): Promise<void> {
+  const [, master] = (await system.request('GET', '/octavia/amphorae?sort=role')).body.amphorae;
+  await system.request('PUT', `/octavia/amphorae/${master.id}/failover`);
+  await system.drain();
+}
+
+async function createWithSpare(system: SystemProcess): Promise<void> {
+  await system.housekeeping({ spares: 2 }).keepSpares();
+  await system.drain();
+  await createTls(system);
+  await system.housekeeping({ spares: 1 }).keepSpares();
+  await system.reconcileUnowned();
+}
+
+async function renewCertificates(system: SystemProcess): Promise<void> {
+  const farAhead = 2 * 365 * 86_400_000;
+  await system.housekeeping({ spares: 1, certificateBufferMs: farAhead }).renewCertificates();
+  await system.drain();
+}
+
 async function removeAll(system: SystemProcess): Promise<void> {
   const { body } = await system.request('GET', '/loadbalancers');
   for (const { id } of body.loadbalancers)
     await system.request('DELETE', `/loadbalancers/${id}?cascade=true`);
+  await system.housekeeping({ spares: 0 }).keepSpares();
   await system.drain();
 }
 
@@ -129,6 +167,11 @@ const SCENARIOS: Scenario[] = [
   { name: 'update', given: createTree, when: updateTree },
   { name: 'change of certificates', given: createTls, when: changeCertificates },
   { name: 'failover', given: createTree, when: failOver },
+  { name: 'creation of a pair', when: createPair },
+  { name: 'failover of a pair', given: createPair, when: failOver },
+  { name: 'failover of a half', given: createPair, when: failOverHalf },
+  { name: 'spares', when: createWithSpare },
+  { name: 'renewal of certificates', given: createWithSpare, when: renewCertificates },
   { name: 'delete', given: createTree, when: removeAll },
 ];
 

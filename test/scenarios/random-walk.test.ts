@@ -1,6 +1,8 @@
 /** Several clients change load balancers at random while workers reconcile; at the end the world must equal a fresh build. */
 import { expect, test } from 'vitest';
+import { enableEvents } from '../../src/db/events.ts';
 import { openDatabase } from '../../src/db/open.ts';
+import type { Db } from '../../src/db/schema.ts';
 import { NoopCloud } from '../../src/drivers/noop-cloud.ts';
 import { randomFrom, seededRandom } from './random.ts';
 import {
@@ -25,6 +27,7 @@ const NETWORK = '30000000-0000-4000-8000-000000000001';
 test(`random changes by ${CLIENTS} clients with two workers lead to the world that a fresh build gives (seed ${SEED})`, async () => {
   const cloud = new NoopCloud();
   const db = await openDatabase('sqlite://');
+  await enableEvents(db, ['target']);
   const clock = new SteppedClock();
   const outside = outsideOf(db, cloud);
   const system = new SystemProcess(outside, clock, 'one');
@@ -52,6 +55,7 @@ test(`random changes by ${CLIENTS} clients with two workers lead to the world th
     await system.drain();
     expect(await unsettledRows(db)).toEqual([]);
     expect(await servedWorld(db, cloud)).toEqual(await freshBuild(db));
+    expect(await toldStatuses(db)).toEqual(await lastStatuses(db));
     const counts = [...statuses]
       .sort()
       .map(([status, count]) => `${count} × ${status}`)
@@ -64,6 +68,7 @@ test(`random changes by ${CLIENTS} clients with two workers lead to the world th
     const { body } = await system.request('GET', '/loadbalancers');
     for (const { id } of body.loadbalancers)
       await system.request('DELETE', `/loadbalancers/${id}?cascade=true`);
+    await system.housekeeping({ spares: 0 }).keepSpares();
     await system.drain();
     expect(await leftovers(db, cloud, outside.secrets)).toEqual([]);
   } finally {
@@ -217,6 +222,7 @@ async function randomOperation(system: SystemProcess, random: () => number): Pro
     [0.3, async () => system.request('PUT', `/loadbalancers/${await pick('/loadbalancers')}/failover`)],
     [0.3, async () => system.request('PUT', `/octavia/amphorae/${await pick('/octavia/amphorae')}/failover`)],
     [0.3, async () => system.request('PUT', `/octavia/amphorae/${await pick('/octavia/amphorae')}/config`)],
+    [0.5, () => keepHouse(system, number(3))],
     [
       2,
       async () =>
@@ -262,4 +268,40 @@ async function randomOperation(system: SystemProcess, random: () => number): Pro
     if (at <= 0) return (await run()).status;
   }
   return (await OPERATION[0]![1]()).status;
+}
+
+/** What housekeeping does from time to time, and the worker after it. */
+async function keepHouse(system: SystemProcess, spares: number): Promise<{ status: number }> {
+  const farAhead = 2 * 365 * 86_400_000;
+  const housekeeping = system.housekeeping({ spares, certificateBufferMs: farAhead, certificatesAtOnce: 1 });
+  await housekeeping.renewCertificates();
+  await housekeeping.keepSpares();
+  await system.reconcileUnowned();
+  return { status: 202 };
+}
+
+/** What the events of each load balancer that is there end with; each begins where the one before ended, and none is missing. */
+async function toldStatuses(db: Db): Promise<Map<string, object>> {
+  const rows = await db.selectFrom('outbox').selectAll().orderBy('sequence').execute();
+  const told = new Map<string, object>();
+  const counts = new Map<string, number>();
+  for (const { body, sequence, loadbalancer_id: id } of rows) {
+    expect(sequence).toBe((counts.get(id) ?? 0) + 1);
+    counts.set(id, sequence);
+    const { resource_type, previous, provisioning_status, operating_status } = JSON.parse(body);
+    if (resource_type !== 'loadbalancer') continue;
+    expect(previous).toEqual(told.get(id) ?? null);
+    told.set(id, { provisioning_status, operating_status });
+    if (provisioning_status === 'DELETED') told.delete(id);
+  }
+  return told;
+}
+
+async function lastStatuses(db: Db): Promise<Map<string, object>> {
+  const rows = await db
+    .selectFrom('load_balancer')
+    .select(['id', 'provisioning_status', 'operating_status'])
+    .where('provisioning_status', '<>', 'DELETED')
+    .execute();
+  return new Map(rows.map(({ id, ...statuses }) => [id, statuses]));
 }

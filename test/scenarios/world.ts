@@ -8,19 +8,24 @@ import { loadGraph } from '../../src/db/graph.ts';
 import { loadBalancersOwingWork } from '../../src/db/lease.ts';
 import { openDatabase } from '../../src/db/open.ts';
 import type { Db } from '../../src/db/schema.ts';
+import { listSpares } from '../../src/db/spares.ts';
 import { NoopAmphora } from '../../src/drivers/amphora/noop.ts';
 import type { CertificateAuthority } from '../../src/drivers/certificates/authority.ts';
 import { NoopSecrets } from '../../src/drivers/certificates/noop-secrets.ts';
 import { NoopCompute } from '../../src/drivers/compute/noop.ts';
 import { NoopNetwork } from '../../src/drivers/network/noop.ts';
 import { NoopCloud } from '../../src/drivers/noop-cloud.ts';
+import { Housekeeping, type HousekeepingOptions } from '../../src/housekeeping/housekeeping.ts';
 import type { Clock } from '../../src/lib/clock.ts';
 import { silentLog } from '../../src/lib/log.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { type Amphora, instanceName, memberPortName, vrrpPortName } from '../../src/model/amphora.ts';
 import { vipPortName } from '../../src/model/load-balancer.ts';
+import { UNOWNED_ID } from '../../src/model/unowned.ts';
 import { AmphoraProvider } from '../../src/providers/amphora/amphora-provider.ts';
+import type { GarbageSettings } from '../../src/providers/amphora/parts.ts';
 import { type PassParts, runPass } from '../../src/worker/pass.ts';
+import { runUnownedPass } from '../../src/worker/unowned.ts';
 
 /** Time passes only when a test says so; sleepers wait for that. */
 export class SteppedClock implements Clock {
@@ -72,6 +77,8 @@ export function outsideOf(db: Db, cloud: NoopCloud): Outside {
 
 export const LEASE_TTL_MS = 30_000;
 
+const REMOVE_AT_ONCE: GarbageSettings = { mode: 'remove', intervalMs: 0, graceMs: 0 };
+
 /** One process of the system: an API and a worker over the same outside. */
 export class SystemProcess {
   readonly #apiParts: ApiDeps;
@@ -81,7 +88,7 @@ export class SystemProcess {
   readonly #clock: SteppedClock;
   readonly #stop = new AbortController();
 
-  constructor(outside: Outside, clock: SteppedClock, owner: string) {
+  constructor(outside: Outside, clock: SteppedClock, owner: string, garbage = REMOVE_AT_ONCE) {
     this.#clock = clock;
     const provider = new AmphoraProvider({
       ...outside,
@@ -91,11 +98,17 @@ export class SystemProcess {
       rsyslogConfig: '',
       settings: {
         haproxy: DEFAULT_HAPROXY_SETTINGS,
-        servesEverything: true,
+        vrrp: {
+          ...{ basePath: '/var/lib/octavia', advertIntervalMs: 1000, checkIntervalSeconds: 5 },
+          ...{ failCount: 2, successCount: 2, garpRefreshSeconds: 5, garpRefreshCount: 2 },
+        },
         bootNetworks: ['00000000-0000-4000-8000-0000000000aa'],
         agentWaitMs: 0,
         agentPollMs: 1,
+        askTries: 2,
+        askLimitMs: 1000,
         bootLimitMs: 600_000,
+        garbage,
       },
     });
     const providers = new Map([['amphora', { provider, network: outside.network }]]);
@@ -146,11 +159,34 @@ export class SystemProcess {
   async drain(): Promise<void> {
     for (let round = 0; round < 500; round++) {
       const owing = await loadBalancersOwingWork(this.#worker.db, Number.MAX_SAFE_INTEGER / 2, 1000);
-      if (owing.length === 0) return;
+      const spares = await listSpares(this.#worker.db);
+      const isTended = spares.every(spare => spare.status === 'READY');
+      if (owing.length === 0 && isTended) return;
+      if (!isTended) await this.reconcileUnowned();
       for (const id of owing) await runPass(this.#worker, id, this.#stop.signal);
       this.#clock.step(LEASE_TTL_MS / 10);
     }
     throw new Error('Work is still owed after 500 rounds');
+  }
+
+  /** What is done about the nudge that housekeeping sends. */
+  async reconcileUnowned(): Promise<void> {
+    await runUnownedPass(this.#worker, this.#stop.signal);
+  }
+
+  housekeeping(options: Partial<HousekeepingOptions>): Housekeeping {
+    const { db, clock, log } = this.#worker;
+    const week = 604_800_000;
+    const defaults = {
+      ...{ cleanupIntervalMs: 1000, certificateIntervalMs: 1000, sparesIntervalMs: 1000, spares: 0 },
+      ...{
+        amphoraExpiryMs: week,
+        loadBalancerExpiryMs: week,
+        certificateBufferMs: week,
+        certificatesAtOnce: 10,
+      },
+    };
+    return new Housekeeping({ ...defaults, ...options }, { db, clock, log, queue: this.#apiParts.queue });
   }
 
   /** One pass for each load balancer that owes work now, all at the same time. */
@@ -179,16 +215,22 @@ export async function servedWorld(db: Db, cloud: NoopCloud): Promise<unknown[]> 
     const amphorae = graph.amphorae.toSorted((a, b) => (a.role! < b.role! ? -1 : 1));
     served.push({
       vip: { name, fixed_ips, limits },
-      amphorae: amphorae.map(a => servedAmphora(a, cloud, owned)),
+      amphorae: amphorae.map(a => servedAmphora(a, amphorae, cloud, owned)),
     });
   }
+  for (const spare of await listSpares(db)) take(cloud.instances, instanceName(spare.id), owned);
   for (const name of [...cloud.ports.keys(), ...cloud.instances.keys()]) {
     if (!owned.has(name)) throw new Error(`Nobody owns ${name}`);
   }
   return served;
 }
 
-function servedAmphora(amphora: Amphora, cloud: NoopCloud, owned: Set<string>): unknown {
+function servedAmphora(
+  amphora: Amphora,
+  all: readonly Amphora[],
+  cloud: NoopCloud,
+  owned: Set<string>,
+): unknown {
   const { agent, networks, files } = take(cloud.instances, instanceName(amphora.id), owned);
   const vrrpPort = take(cloud.ports, vrrpPortName(amphora.id), owned);
   const memberPorts = [...cloud.ports.values()]
@@ -210,8 +252,13 @@ function servedAmphora(amphora: Amphora, cloud: NoopCloud, owned: Set<string>): 
     plugged,
     subnets,
     config: agent.config,
+    vrrp: agent.keepalivedConf?.split(/\s+/).map((word, i, words) => {
+      if (words[i - 1] === 'auth_pass') return 'PASSWORD';
+      return all.find(each => each.vrrp_ip === word)?.role ?? word;
+    }),
   };
-  let text = JSON.stringify(picture);
+  // The two of a pair have other names and addresses in every history.
+  let text = JSON.stringify(picture).replaceAll(/peer \S+ \S+:1025/g, 'peer PEER');
   const rename = (found: string | null | undefined, to: string) => {
     if (found) text = text.replaceAll(found, to);
   };
@@ -273,8 +320,8 @@ export async function unsettledRows(db: Db): Promise<string[]> {
     .select(['id', 'status'])
     .where(eb =>
       eb.or([
-        eb('status', 'not in', ['ALLOCATED', 'DELETED']),
-        eb.and([eb('config_due', '=', 1), eb('status', '=', 'ALLOCATED')]),
+        eb('status', 'not in', ['ALLOCATED', 'DELETED', 'READY']),
+        eb.and([eb.or([eb('config_due', '=', 1), eb('cert_busy', '=', 1)]), eb('status', '=', 'ALLOCATED')]),
       ]),
     )
     .execute();
@@ -294,14 +341,17 @@ export async function leftovers(db: Db, cloud: NoopCloud, secrets?: NoopSecrets)
     ...CHILD_TABLES,
     'lease',
     'amphora_member_port',
+    'vrrp_group',
     'amphora_health',
     'listener_statistics',
     'secret_use',
   ] as const) {
-    const rows = await db
+    const all = await db
       .selectFrom(table as 'listener')
       .selectAll()
       .execute();
+    // The lease on what no load balancer owns stays for good.
+    const rows = all.filter(row => row.loadbalancer_id !== UNOWNED_ID);
     if (rows.length > 0) left.push(`${rows.length} rows in ${table}`);
   }
   return left.concat((await unsettledRows(db)).filter(row => row.startsWith('amphora')));

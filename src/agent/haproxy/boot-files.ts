@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Paths } from '../config.ts';
 import { findText, writeWhole } from '../files.ts';
+import { renderCheckProgram } from '../keepalived/check-script.ts';
 import { ensureCheckPrograms } from '../lvs/programs.ts';
 
 /** haproxy gives its checks an empty PATH. Source: HAProxy 2.6 configuration manual, "external-check path". */
@@ -24,6 +25,6 @@ export function ensureBootFiles(paths: Paths, agentProgram: string): void {
   ensureCheckPrograms(paths, agentProgram);
   const check = join(paths.programs, 'haproxy-vrrp-check');
   if (!existsSync(check)) {
-    writeWhole(check, `#!/bin/sh\nexec ${process.execPath} ${agentProgram} vrrp-check "$@"\n`, 0o755);
+    writeWhole(check, renderCheckProgram(`${process.execPath} ${agentProgram}`), 0o755);
   }
 }

@@ -6,6 +6,7 @@ import { L7POLICY_ACTIONS, L7RULE_COMPARE_TYPES, L7RULE_TYPES } from '../../mode
 import { CLIENT_AUTHENTICATION_MODES, LISTENER_PROTOCOLS } from '../../model/listener.ts';
 import { LB_ALGORITHMS, POOL_PROTOCOLS, SESSION_PERSISTENCE_TYPES } from '../../model/pool.ts';
 import { AMPHORA_STATUSES, OPERATING_STATUSES, PROVISIONING_STATUSES } from '../../model/status.ts';
+import { PASS_OUTCOMES, TIMELINE_STATES } from '../../model/timeline.ts';
 
 const text = Type.String();
 const number = Type.Integer();
@@ -170,6 +171,11 @@ const STATUS_NODE: TProperties = { id, name: text, ...STATUSES };
 
 const offers = Type.Array(exactly({ name: text, description: text }));
 
+const timelineStep = exactly({
+  ...{ step: text, started_at: time, duration_ms: number, outcome: oneOf(['ok', 'waiting', 'failed']) },
+  ...{ subject: Type.Optional(text), note: Type.Optional(text), cause: Type.Optional(text) },
+});
+
 /** Whole answers that are no single object of a kind and no list of them, by their key. */
 export const DOCUMENTS = {
   created_loadbalancer: exactly({
@@ -195,6 +201,24 @@ export const DOCUMENTS = {
     }),
   }),
   logs: Type.Array(exactly({ time, amphora_id: id, text })),
+  timeline: exactly({
+    ...{ loadbalancer_id: id, ...STATUSES, state: oneOf(TIMELINE_STATES), since: orNull(time) },
+    ...{ generation: number, settled_generation: number, failed_passes: number },
+    ...{ error_reason: orNull(text), next_try_at: orNull(time) },
+    under_way: orNull(
+      exactly({
+        ...{ generation: number, started_at: time, steps: Type.Array(timelineStep) },
+        current: orNull(exactly({ step: text, started_at: time, subject: Type.Optional(text) })),
+      }),
+    ),
+    passes: Type.Array(
+      exactly({
+        ...{ id, generation: number, started_at: time, duration_ms: number, outcome: oneOf(PASS_OUTCOMES) },
+        ...{ reason: orNull(text), worker: Type.Optional(text) },
+        steps: Type.Array(timelineStep),
+      }),
+    ),
+  }),
   providers: offers,
   flavor_capabilities: offers,
   availability_zone_capabilities: offers,

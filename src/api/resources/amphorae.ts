@@ -1,8 +1,9 @@
 /** Amphorae: what operators see of them, and what they may ask for. Source: contract api.md 16. */
-import { markAmphoraDeleted, markConfigDue, markForReplacement } from '../../db/amphorae.ts';
+import { markAmphoraDeleted, markAmphoraDue, markForReplacement } from '../../db/amphorae.ts';
 import { listAmphoraStatistics } from '../../db/statistics.ts';
 import { Fault } from '../../lib/errors.ts';
 import type { Amphora } from '../../model/amphora.ts';
+import { UNOWNED_ID } from '../../model/unowned.ts';
 import { authorize } from '../auth.ts';
 import { STRICTLY_MUTABLE } from '../draft.ts';
 import { columns } from '../list-query.ts';
@@ -66,7 +67,7 @@ async function failOver(deps: ApiDeps, call: Call): Promise<void> {
 async function configure(deps: ApiDeps, call: Call): Promise<void> {
   const amphora = await getRecord(deps, amphorae, call, 'put_config');
   const lbId = getLoadBalancerId(amphora);
-  await markConfigDue(deps.db, lbId, amphora.id);
+  await markAmphoraDue(deps.db, lbId, amphora.id, 'config_due');
   await deps.queue.notify(lbId);
 }
 
@@ -74,7 +75,7 @@ async function remove(deps: ApiDeps, call: Call): Promise<void> {
   const { id, loadbalancer_id } = await getRecord(deps, amphorae, call, 'delete');
   if (!(await markAmphoraDeleted(deps.db, id, deps.clock.now())))
     throw new Fault('conflict', `Amphora ${id} cannot be deleted: it is not in ERROR.`);
-  if (loadbalancer_id) await deps.queue.notify(loadbalancer_id);
+  await deps.queue.notify(loadbalancer_id ?? UNOWNED_ID);
 }
 
 function getLoadBalancerId({ id, loadbalancer_id }: Amphora): string {

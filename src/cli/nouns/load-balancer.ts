@@ -1,6 +1,7 @@
 /** `ottavia lb …`. Source: contract clients.md 4.1. */
 import { OPERATING_STATUSES, PROVISIONING_STATUSES } from '../../model/status.ts';
 import { ALL, BASICS, CHANGE, noun, option, pairsOf, reference } from '../noun.ts';
+import { addWhy } from '../why.ts';
 
 const CHOSEN = 'create list';
 
@@ -10,6 +11,7 @@ export const loadBalancer = noun('loadbalancer', 'Load balancing:', 'Load balanc
   cascade: true,
   columns: 'id name project_id vip_address provisioning_status operating_status provider',
   unset: 'name description vip-qos-policy-id vip-sg-id',
+  extend: addWhy,
   actions: [
     {
       name: 'failover',

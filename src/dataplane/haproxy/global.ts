@@ -94,7 +94,7 @@ export function peersSection(
     return { head, lines: [line`peer ${word(peerName(context.amphora.id))} ${peerAddress('127.0.0.1')}`] };
   }
   const amphorae = inOrder(graph.amphorae).filter(
-    a => a.status === 'ALLOCATED' || a.id === context.amphora.id,
+    a => (a.status === 'ALLOCATED' && a.role !== 'STANDALONE') || a.id === context.amphora.id,
   );
   return {
     head,

@@ -1,4 +1,4 @@
-/** keepalived.conf of a UDP or SCTP listener, which the kernel balances. Source: contract dataplane.md 11. */
+/** keepalived.conf of a UDP or SCTP listener, which the kernel balances; agents parse the comments in it. Source: contract dataplane.md 11. */
 import { isIP } from 'node:net';
 import type { LoadBalancerGraph } from '../../model/graph.ts';
 import type { HealthMonitor } from '../../model/health-monitor.ts';
@@ -7,6 +7,7 @@ import type { LbAlgorithm, Member, Pool, SessionPersistence } from '../../model/
 import { isLvsProtocol } from '../../model/protocols.ts';
 import { expandCodes } from '../haproxy/health-check.ts';
 import { inOrder, isKept } from '../haproxy/served.ts';
+import { type Entry, print } from './blocks.ts';
 import { address, filePath, hostName, identifier, number, requestTarget, type Text, text } from './quote.ts';
 
 /** What one listener's agent is given. */
@@ -14,9 +15,6 @@ export interface UdpListenerConfig {
   listener_id: string;
   keepalived_conf: string;
 }
-
-/** A line, or a block: its head and what stands in its braces. Comments of it are parsed by agents. */
-type Entry = Text | { head: Text; entries: Entry[] };
 
 const ALGORITHM: Readonly<Record<LbAlgorithm, Text>> = {
   ROUND_ROBIN: text`wrr`,
@@ -60,15 +58,6 @@ function renderListener(graph: LoadBalancerGraph, listener: Listener, basePath: 
   ];
   const parts = [head, [text`net_namespace amphora-haproxy`], ...blocks.map(block => [block])];
   return `${parts.map(part => part.flatMap(entry => print(entry)).join('\n')).join('\n\n')}\n`;
-}
-
-function print(entry: Entry, indent = ''): string[] {
-  if (typeof entry === 'string') return [indent + entry];
-  return [
-    `${indent}${entry.head} {`,
-    ...entry.entries.flatMap(each => print(each, `${indent}    `)),
-    `${indent}}`,
-  ];
 }
 
 type Noun = 'Listener' | 'Pool' | 'Member' | 'HealthMonitor';

@@ -18,6 +18,16 @@ export const filePath = matching(value => /^[\w./-]+$/.test(value), 'the path of
 export const hostName = matching(value => /^[\w.-]+$/.test(value), 'the name of a host');
 export const address = matching(value => isIP(value) !== 0 && !value.includes('%'), 'an IP address');
 
+export const prefix = matching(value => {
+  const [ip = '', length = '', ...rest] = value.split('/');
+  return rest.length === 0 && isIP(ip) !== 0 && !ip.includes('%') && /^\d{1,3}$/.test(length);
+}, 'a network');
+
+/** keepalived counts hundredths of a second. */
+export function seconds(ms: number): Text {
+  return matching(text => /^\d+(\.\d{1,2})?$/.test(text), 'a number of seconds')(String(ms / 1000));
+}
+
 export function number(value: number): Text {
   return matching(text => /^\d+$/.test(text), 'a number')(String(value));
 }

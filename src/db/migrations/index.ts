@@ -9,6 +9,9 @@ import { secrets } from './0006-secrets.ts';
 import { haproxyChanges } from './0007-haproxy-changes.ts';
 import { secretUses } from './0008-secret-uses.ts';
 import { portLimits } from './0009-port-limits.ts';
+import { vrrpGroups } from './0011-vrrp-groups.ts';
+import { amphoraDoubts } from './0012-amphora-doubts.ts';
+import { statusEvents } from './0014-status-events.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001-initial': initial,
@@ -20,4 +23,7 @@ export const migrations: Record<string, Migration> = {
   '0007-haproxy-changes': haproxyChanges,
   '0008-secret-uses': secretUses,
   '0009-port-limits': portLimits,
+  '0011-vrrp-groups': vrrpGroups,
+  '0012-amphora-doubts': amphoraDoubts,
+  '0014-status-events': statusEvents,
 };

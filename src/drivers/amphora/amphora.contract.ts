@@ -70,7 +70,6 @@ export function amphoraContract(name: string, setUp: () => Promise<AmphoraSubjec
       haproxy_cfg: haproxyCfg(8080),
       certificates: [],
       udp_listeners: [],
-      keepalived_conf: null,
       ...more,
     });
 

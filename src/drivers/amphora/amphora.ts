@@ -21,8 +21,6 @@ export interface AmphoraConfig {
   udp_listeners: { listener_id: string; keepalived_conf: string }[];
   /** Names of files that the configuration before may have used and this one does not: removed once it runs. */
   obsolete_certificates?: string[];
-  /** null unless the topology is ACTIVE_STANDBY. */
-  keepalived_conf: string | null;
 }
 
 /** How a configuration came to run. */
@@ -47,6 +45,8 @@ export interface AmphoraDriver {
    * Throws `TerminalError` with haproxy's own words when haproxy rejects it.
    */
   apply(amphora: Amphora, config: AmphoraConfig): Promise<Applied>;
+  /** Has keepalived run this; null stops it, which hands the VIPs to the other one at once. */
+  applyVrrp(amphora: Amphora, keepalivedConf: string | null): Promise<void>;
   hasCertificate(amphora: Amphora, loadBalancerId: string, name: string): Promise<boolean>;
   /** The name of the interface that holds this address. */
   interfaceOf(amphora: Amphora, address: string): Promise<string>;

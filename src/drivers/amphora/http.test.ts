@@ -82,7 +82,6 @@ describe('HttpAmphora on the wire', () => {
       haproxy_cfg: 'global\n',
       certificates: [],
       udp_listeners: [],
-      keepalived_conf: null,
     },
     ...fields,
   });
@@ -122,11 +121,19 @@ describe('HttpAmphora on the wire', () => {
     expect(told().filter(call => call.startsWith('PUT'))).toEqual([`PUT /1.0/loadbalancer/${LB}/reload`]);
   });
 
-  test('sends keepalived after haproxy, and deletes what is no more', async () => {
-    await driver.apply(amphora(), config({ haproxy_cfg: null, keepalived_conf: 'vrrp\n' }));
-    expect(told()).toEqual([`DELETE /1.0/listeners/${LB}`, 'PUT /1.0/vrrp/upload', 'PUT /1.0/vrrp/start']);
+  test('deletes what is no more', async () => {
+    await driver.apply(amphora(), config({ haproxy_cfg: null }));
+    expect(told()).toEqual([`DELETE /1.0/listeners/${LB}`]);
     answers[`DELETE /1.0/listeners/${LB}`] = { status: 404, body: { message: 'Listener Not Found' } };
     await driver.apply(amphora(), config({ haproxy_cfg: null }));
+  });
+
+  test('has keepalived start with what it is sent, or stop', async () => {
+    await driver.applyVrrp(amphora(), 'vrrp\n');
+    expect(told()).toEqual(['PUT /1.0/vrrp/upload', 'PUT /1.0/vrrp/start']);
+    expect(calls[0]).toMatchObject({ body: 'vrrp\n', contentType: undefined });
+    await driver.applyVrrp(amphora(), null);
+    expect(told().slice(2)).toEqual(['PUT /1.0/vrrp/stop']);
   });
 
   test('sends listeners of their own that differ, reloads them always, and first removes those that are gone', async () => {

@@ -24,6 +24,7 @@ export type HttpAmphoraOptions = Omit<AgentConnectionOptions, 'amphoraId' | 'add
 
 /** How long an agent that should be asked again soon may take: one that boots often swallows packets. */
 const FIND_TIMEOUT_MS = 3_000;
+const VRRP_TIMEOUT_MS = 15_000;
 
 export class HttpAmphora implements AmphoraDriver {
   readonly #options: HttpAmphoraOptions;
@@ -74,7 +75,7 @@ export class HttpAmphora implements AmphoraDriver {
 
   async apply(amphora: Amphora, config: AmphoraConfig): Promise<Applied> {
     const connection = this.#connection(amphora);
-    const { load_balancer_id: id, haproxy_cfg, keepalived_conf } = config;
+    const { load_balancer_id: id, haproxy_cfg } = config;
     for (const file of config.certificates) await this.#sendCertificate(connection, id, file);
     let applied: Applied = { how: 'stopped', reason: null, changes: null };
     await applyUdpListeners(connection, amphora, config.udp_listeners);
@@ -85,11 +86,15 @@ export class HttpAmphora implements AmphoraDriver {
       for (const name of config.obsolete_certificates ?? [])
         await connection.request({ method: 'DELETE', path: certificatePath(id, name), tolerated: [404] });
     }
-    if (keepalived_conf !== null) {
-      await connection.request({ method: 'PUT', path: 'vrrp/upload', body: keepalived_conf });
-      await connection.request({ method: 'PUT', path: 'vrrp/start' });
-    }
     return applied;
+  }
+
+  async applyVrrp(amphora: Amphora, body: string | null): Promise<void> {
+    const connection = this.#connection(amphora);
+    if (body !== null) await connection.request({ method: 'PUT', path: 'vrrp/upload', body });
+    // Where it runs already, starting it has it read its configuration again.
+    const path = `vrrp/${body === null ? 'stop' : 'start'}`;
+    await connection.request({ method: 'PUT', path, signal: AbortSignal.timeout(VRRP_TIMEOUT_MS) });
   }
 
   async hasCertificate(amphora: Amphora, loadBalancerId: string, name: string): Promise<boolean> {

@@ -73,6 +73,10 @@ export class NoopAmphora implements AmphoraDriver {
     return { how: 'reloaded', reason: 'another configuration', changes: null };
   }
 
+  async applyVrrp(amphora: Amphora, keepalivedConf: string | null): Promise<void> {
+    this.#instance(amphora, 'configure keepalived').agent.keepalivedConf = keepalivedConf;
+  }
+
   async hasCertificate(amphora: Amphora, _loadBalancerId: string, name: string): Promise<boolean> {
     return this.#instance(amphora, `look for certificate ${name}`).agent.certificates.has(name);
   }

@@ -20,6 +20,8 @@ export interface InstanceSpec {
   image_tag?: string | null;
   availability_zone?: string | null;
   volume_zone?: string | null;
+  /** Names of instances, there or on their way, that must not die together with it. */
+  apart_from?: readonly string[];
 }
 
 export interface Instance {

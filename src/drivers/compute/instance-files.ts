@@ -31,6 +31,8 @@ export interface InstanceRecord {
   compute_id: string;
   lb_network_ip: string;
   networks: string[];
+  /** Absent in those of older versions. */
+  failure_domain?: string;
 }
 
 /** The host may run an agent of its own, whose files must not shine through. */

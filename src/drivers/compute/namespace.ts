@@ -26,6 +26,8 @@ export interface NamespaceComputeOptions {
   network: BridgeNetwork;
   /** The agent as one bundled file; each instance gets a copy. */
   agentProgram: string;
+  /** Names of what may fail as a whole; of this host they are only names. */
+  failureDomains?: readonly string[];
   /** The node program that runs it; this process's own when absent. */
   node?: string;
   log?: Log;
@@ -37,6 +39,8 @@ export class NamespaceCompute implements Compute {
   readonly #parent: string;
   readonly #network: BridgeNetwork;
   readonly #log: Log;
+  /** By instance: chosen before anything of it is built, so that two that are built at once know of each other. */
+  readonly #domains = new Map<string, string>();
 
   constructor(options: NamespaceComputeOptions) {
     checkSystemId(options.systemId);
@@ -101,6 +105,7 @@ export class NamespaceCompute implements Compute {
       for (const port of await this.#ownPortNames(name)) await this.#network.deletePort(port);
       await this.#deleteNamespace(name);
       removeDirectory(this.#directory(name));
+      this.#domains.delete(name);
     } catch (cause) {
       throw new Error(`Cannot delete instance ${name}`, { cause });
     }
@@ -134,6 +139,7 @@ export class NamespaceCompute implements Compute {
   }
 
   async #build(spec: InstanceSpec): Promise<InstanceRecord> {
+    const failure_domain = this.#chooseDomain(spec);
     const ports: Port[] = [];
     for (const [index, network_id] of spec.networks.entries()) {
       const name = ownPortName(spec.name, index);
@@ -142,13 +148,26 @@ export class NamespaceCompute implements Compute {
     const lb_network_ip = ports[0]?.fixed_ips[0]?.ip_address;
     if (!lb_network_ip)
       throw new Error(`Network ${spec.networks[0]} gives no address to manage the instance by`);
-    const record = { name: spec.name, compute_id: randomUUID(), lb_network_ip, networks: [...spec.networks] };
+    const record = {
+      ...{ name: spec.name, compute_id: randomUUID(), lb_network_ip, networks: [...spec.networks] },
+      failure_domain,
+    };
     await writeDirectory(this.#directory(spec.name), record, {
       files: spec.files,
       node: this.#options.node ?? process.execPath,
       agent: this.#options.agentProgram,
     });
     return record;
+  }
+
+  #chooseDomain({ name, apart_from = [] }: InstanceSpec): string {
+    const { failureDomains: all = ['1', '2'] } = this.#options;
+    const taken = apart_from.map(
+      other => findRecord(this.#directory(other))?.failure_domain ?? this.#domains.get(other),
+    );
+    const chosen = all.find(each => !taken.includes(each)) ?? all[0]!;
+    this.#domains.set(name, chosen);
+    return chosen;
   }
 
   /** Whatever is left of an earlier start is removed first, because half a namespace looks like a whole one. */
@@ -216,7 +235,7 @@ export class NamespaceCompute implements Compute {
       status: runs ? 'ACTIVE' : 'ERROR',
       lb_network_ip: record.lb_network_ip,
       fault: runs ? null : 'Its process 1 does not run',
-      zone: null,
+      zone: record.failure_domain ?? null,
       image_id: null,
       flavor: null,
     };

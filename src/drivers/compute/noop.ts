@@ -22,9 +22,17 @@ export class NoopCompute implements Compute {
       networks: [...spec.networks],
       zone: spec.availability_zone ?? null,
       flavor: spec.flavor ?? null,
+      apart_from: spec.apart_from ?? [],
       files: new Map(spec.files.map(file => [file.path, file.content])),
       ports: new Set(),
-      agent: { vips: new Map(), networks: new Map(), certificates: new Map(), config: null, reloads: 0 },
+      agent: {
+        vips: new Map(),
+        networks: new Map(),
+        certificates: new Map(),
+        config: null,
+        keepalivedConf: null,
+        reloads: 0,
+      },
     };
     this.#cloud.instances.set(spec.name, instance);
     return plainInstance(instance);

@@ -6,12 +6,12 @@ import { insertAmphora, settleAmphoraDeleted } from '../../db/amphorae.ts';
 import { listMemberPorts } from '../../db/member-ports.ts';
 import { type Amphora, type AmphoraRole, instanceName, vrrpPortName } from '../../model/amphora.ts';
 import { LISTENER_PROTOCOLS } from '../../model/listener.ts';
-import { TOPOLOGIES } from '../../model/load-balancer.ts';
 import { LB_ALGORITHMS, POOL_PROTOCOLS } from '../../model/pool.ts';
 import { UNSERVED_LB_ALGORITHMS } from '../../model/protocols.ts';
+import { isMarked } from '../../model/status.ts';
 import type { Pass, PassResult, Provider, ResourceFault } from '../provider.ts';
 import { applyConfig } from './apply.ts';
-import { AVAILABILITY_ZONE_CAPABILITIES, flavorCapabilities } from './capabilities.ts';
+import { AVAILABILITY_ZONE_CAPABILITIES, FLAVOR_CAPABILITIES } from './capabilities.ts';
 import {
   type CertificatePass,
   loadCertificates,
@@ -19,7 +19,10 @@ import {
   openCertificates,
   releaseCertificates,
 } from './certificates.ts';
-import { ensureAgent, ensureInstance, update } from './instance.ts';
+import { settleDoubts } from './doubts.ts';
+import { GarbageCollector } from './garbage.ts';
+import { ensureAgent, ensureInstance, rotateCertificate, update } from './instance.ts';
+import { ensureVrrp, findLeaving, standDown } from './pair.ts';
 import { type AgentFacts, type AmphoraPass, type AmphoraProviderParts, NotYet, step } from './parts.ts';
 import { planAmphorae } from './plan.ts';
 import {
@@ -29,31 +32,57 @@ import {
   releaseMemberNetworks,
   releaseMemberPort,
 } from './plug.ts';
+import { ensureSpare, loadUnowned, takeSuitableSpare } from './spares.ts';
 import { ensureAccess, ensureVip, releaseAccess, releaseVip } from './vip.ts';
+
+const SUPPORTS: Provider['supports'] = {
+  lb_algorithms: LB_ALGORITHMS.filter(a => !UNSERVED_LB_ALGORITHMS.includes(a)),
+  listener_protocols: LISTENER_PROTOCOLS,
+  pool_protocols: POOL_PROTOCOLS,
+  pool_tls: true,
+  allowed_cidrs: true,
+  l7: true,
+  flavor_capabilities: FLAVOR_CAPABILITIES,
+  availability_zone_capabilities: AVAILABILITY_ZONE_CAPABILITIES,
+};
 
 export class AmphoraProvider implements Provider {
   readonly name = 'amphora';
   readonly description =
     'Load balancers in amphorae: instances that run haproxy and keepalived beside an agent.';
-  readonly supports: Provider['supports'];
+  readonly supports = SUPPORTS;
   readonly #parts: AmphoraProviderParts;
   readonly #facts = new Map<string, AgentFacts>();
+  readonly #garbage: GarbageCollector;
 
   constructor(parts: AmphoraProviderParts) {
     this.#parts = parts;
-    this.supports = supportsOf(parts.settings.servesEverything ?? false);
+    this.#garbage = new GarbageCollector(parts);
   }
 
   async reconcile(pass: Pass): Promise<PassResult> {
     return this.#run(pass, async own => {
       await ensureVip(own);
       await ensureAccess(own);
+      await settleDoubts(own);
       const plan = planAmphorae(own.graph);
       const wanted = [...plan.keep];
-      for (const role of plan.build) wanted.push({ amphora: await insertRow(own, role), role });
+      for (const role of plan.build) {
+        const amphora = (await takeSuitableSpare(own, role)) ?? (await insertRow(own, role));
+        own.graph.amphorae.push(amphora);
+        wanted.push({ amphora, role });
+      }
       const certificates = await openCertificates(own);
-      await all(wanted.map(({ amphora, role }) => serve(own, { amphora, role, certificates })));
+      const leaving = findLeaving(own, plan.release);
+      // All addresses are known before any configuration names them.
+      const prepared = await attempt(wanted, each => prepare(own, each));
+      const served = await attempt(prepared.done, each => serve(own, each, certificates));
+      const serving = served.done.map(({ amphora }) => amphora);
+      const failures = await ensureVrrp(own, serving, await leaving);
+      throwFirst([...prepared.errors, ...served.errors, ...failures]);
+      await standDown(own, await leaving);
       await all(plan.release.map(amphora => release(own, amphora)));
+      if (plan.release.length > 0) throwFirst(await ensureVrrp(own, serving, []));
       await releaseAccess(own);
       await releaseCertificates(own, certificates);
       return [...certificates.faults.values()];
@@ -65,6 +94,16 @@ export class AmphoraProvider implements Provider {
       await all(own.graph.amphorae.map(amphora => release(own, amphora)));
       await releaseVip(own);
       await releaseCertificates(own, await openCertificates(own), true);
+      return [];
+    });
+  }
+
+  async reconcileUnowned(pass: Omit<Pass, 'graph'>): Promise<PassResult> {
+    return this.#run({ ...pass, graph: await loadUnowned(this.#parts.db) }, async own => {
+      const spares = own.graph.amphorae.map(spare =>
+        isMarked(spare.status) ? release(own, spare) : ensureSpare(own, spare),
+      );
+      await all([...spares, this.#garbage.collect(own)]);
       return [];
     });
   }
@@ -82,22 +121,6 @@ export class AmphoraProvider implements Provider {
   }
 }
 
-function supportsOf(everything: boolean): Provider['supports'] {
-  const served = <T>(all: readonly T[], unserved: readonly T[]) =>
-    everything ? all : all.filter(each => !unserved.includes(each));
-  return {
-    lb_algorithms: LB_ALGORITHMS.filter(a => !UNSERVED_LB_ALGORITHMS.includes(a)),
-    listener_protocols: LISTENER_PROTOCOLS,
-    pool_protocols: POOL_PROTOCOLS,
-    pool_tls: true,
-    allowed_cidrs: true,
-    l7: true,
-    // Two amphorae without keepalived would both take the VIP.
-    flavor_capabilities: flavorCapabilities(served(TOPOLOGIES, ['ACTIVE_STANDBY'])),
-    availability_zone_capabilities: AVAILABILITY_ZONE_CAPABILITIES,
-  };
-}
-
 function insertRow(pass: AmphoraPass, role: AmphoraRole): Promise<Amphora> {
   const { db, clock } = pass.parts;
   return step(pass, 'insert amphora', pass.lease.loadbalancer_id, () =>
@@ -105,19 +128,26 @@ function insertRow(pass: AmphoraPass, role: AmphoraRole): Promise<Amphora> {
   );
 }
 
-interface Serving {
+interface Seat {
   amphora: Amphora;
   role: AmphoraRole;
-  certificates: CertificatePass;
 }
 
-/** Makes one amphora serve the graph: agent, interfaces, configuration. */
-async function serve(pass: AmphoraPass, { amphora, role, certificates }: Serving): Promise<void> {
+/** Gives one amphora an agent that answers, and its addresses. */
+async function prepare(pass: AmphoraPass, { amphora, role }: Seat): Promise<void> {
   await ensureInstance(pass, amphora);
-  const [port, facts] = await all([ensureVrrpPort(pass, amphora), ensureAgent(pass, amphora, role)] as const);
-  try {
+  const [port] = await all([ensureVrrpPort(pass, amphora), ensureAgent(pass, amphora, role)] as const);
+  await relying(pass, amphora, async () => {
+    if (amphora.cert_busy) await rotateCertificate(pass, amphora);
     if (port) await plugVip(pass, amphora, port);
     await ensureMemberNetworks(pass, amphora);
+  });
+}
+
+/** Makes one amphora that is prepared serve the graph. */
+async function serve(pass: AmphoraPass, { amphora }: Seat, certificates: CertificatePass): Promise<void> {
+  const facts = pass.facts.get(amphora.id)!;
+  await relying(pass, amphora, async () => {
     const { names, files } = await loadCertificates(pass, certificates, amphora, facts);
     const config = {
       load_balancer_id: pass.graph.load_balancer.id,
@@ -131,15 +161,20 @@ async function serve(pass: AmphoraPass, { amphora, role, certificates }: Serving
       certificates: files,
       udp_listeners: renderUdpListeners(pass.graph, pass.parts.settings.haproxy),
       obsolete_certificates: obsoleteCertificates(pass, certificates),
-      keepalived_conf: null,
     };
     await applyConfig(pass, amphora, config);
     // With nothing to serve the amphora has removed all of them.
     facts.certificates = new Set(config.haproxy_cfg === null ? [] : files.map(file => file.name));
     await releaseMemberNetworks(pass, amphora);
     if (amphora.config_due) await configureAgent(pass, amphora);
+  });
+}
+
+/** After a failure the next pass asks the agent again, and the compute driver about the instance, before it relies on either. */
+async function relying(pass: AmphoraPass, amphora: Amphora, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
   } catch (error) {
-    // The next pass asks the agent again, and the compute driver about the instance, before it relies on either.
     pass.facts.delete(amphora.id);
     throw error;
   }
@@ -163,8 +198,24 @@ async function release(pass: AmphoraPass, amphora: Amphora): Promise<void> {
   await step(pass, 'settle amphora', amphora.id, () =>
     settleAmphoraDeleted(db, pass.lease, amphora.id, clock.now()),
   );
+  amphora.status = 'DELETED';
   pass.facts.delete(amphora.id);
   await driver.close(amphora.id);
+}
+
+/** Lets all of them end, and tells which did what was asked. */
+async function attempt<T>(items: readonly T[], run: (item: T) => Promise<void>) {
+  const results = await Promise.allSettled(items.map(run));
+  return {
+    done: items.filter((_, i) => results[i]!.status === 'fulfilled'),
+    errors: results.flatMap(result => (result.status === 'rejected' ? [result.reason] : [])),
+  };
+}
+
+/** What failed says more than what is only not there yet. */
+function throwFirst(errors: readonly unknown[]): void {
+  const error = errors.find(e => !(e instanceof NotYet)) ?? errors[0];
+  if (error !== undefined) throw error;
 }
 
 /** Lets all of them end before one failure is told, so that a dead amphora does not keep the others from serving. */
@@ -172,9 +223,6 @@ async function all<T extends readonly Promise<unknown>[]>(
   promises: T,
 ): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
   const results = await Promise.allSettled(promises);
-  const errors = results.filter(r => r.status === 'rejected').map(r => r.reason);
-  // What failed says more than what is only not there yet.
-  const error = errors.find(e => !(e instanceof NotYet)) ?? errors[0];
-  if (error !== undefined) throw error;
+  throwFirst(results.flatMap(result => (result.status === 'rejected' ? [result.reason] : [])));
   return results.map(r => (r as PromiseFulfilledResult<unknown>).value) as never;
 }

@@ -1,13 +1,13 @@
 /** What flavors and availability zones may ask of the amphora provider. Source of the names: contract api.md 13. */
-import type { Topology } from '../../model/load-balancer.ts';
+import { TOPOLOGIES } from '../../model/load-balancer.ts';
 import type { Capability } from '../provider.ts';
 
-export const flavorCapabilities = (topologies: readonly Topology[]): Capability[] => [
+export const FLAVOR_CAPABILITIES: readonly Capability[] = [
   {
     name: 'loadbalancer_topology',
     description:
       'How many amphorae carry a load balancer: one (SINGLE), or two of which one waits (ACTIVE_STANDBY).',
-    value: topologies,
+    value: TOPOLOGIES,
   },
   {
     name: 'compute_flavor',

@@ -3,6 +3,7 @@ import { updateAmphora } from '../../db/amphorae.ts';
 import { loadOffer } from '../../db/offers.ts';
 import type { Instance } from '../../drivers/compute/compute.ts';
 import { type Amphora, type AmphoraRole, instanceName } from '../../model/amphora.ts';
+import { isMarked } from '../../model/status.ts';
 import { type AgentFacts, type AmphoraPass, NotYet, step } from './parts.ts';
 
 /** Where the agent finds its files. Source: contract amphora-agent.md 8. */
@@ -80,6 +81,9 @@ async function buildInstance(pass: AmphoraPass, amphora: Amphora): Promise<Insta
     image_tag: offer.amp_image_tag ?? null,
     availability_zone: offer.compute_zone ?? null,
     volume_zone: offer.volume_zone ?? null,
+    apart_from: pass.graph.amphorae
+      .filter(a => a.id !== amphora.id && a.status !== 'DELETED' && !isMarked(a.status))
+      .map(a => instanceName(a.id)),
     files: [
       {
         path: AGENT_FILES.config,
@@ -93,7 +97,16 @@ async function buildInstance(pass: AmphoraPass, amphora: Amphora): Promise<Insta
   });
 }
 
-async function waitForAgent(pass: AmphoraPass, amphora: Amphora): Promise<AgentFacts> {
+/** While the old one is still good; connections of the controller and the traffic go on. */
+export async function rotateCertificate(pass: AmphoraPass, amphora: Amphora): Promise<void> {
+  const { authority, amphora: driver } = pass.parts;
+  const { pem, expires_at } = await authority.issueAgentCertificate(amphora.id);
+  await step(pass, 'rotate certificate', amphora.id, () => driver.rotateCertificate(amphora, pem));
+  await update(pass, amphora, { cert_expiration: expires_at, cert_busy: false });
+}
+
+/** Throws `NotYet`, or marks the amphora, as `ensureAgent` does. */
+export async function waitForAgent(pass: AmphoraPass, amphora: Amphora): Promise<AgentFacts> {
   const { amphora: driver, clock, compute, settings } = pass.parts;
   const deadline = clock.now() + settings.agentWaitMs;
   for (;;) {

@@ -1,5 +1,6 @@
 /** What the amphora provider is made of: its seams, its settings, and the bracket of one pass. */
 import type { HaproxySettings } from '../../dataplane/haproxy/context.ts';
+import type { VrrpSettings } from '../../dataplane/keepalived/vrrp.ts';
 import type { Db } from '../../db/schema.ts';
 import type { AmphoraDriver } from '../../drivers/amphora/amphora.ts';
 import type { CertificateAuthority } from '../../drivers/certificates/authority.ts';
@@ -31,16 +32,30 @@ export interface AmphoraProviderParts {
 
 export interface AmphoraProviderSettings {
   haproxy: HaproxySettings;
-  /** The drivers have no data plane that could lack anything: whatever the API knows is accepted. */
-  servesEverything?: boolean;
+  /** The interval of adverts is that of pairs to come. */
+  vrrp: VrrpSettings & { advertIntervalMs: number };
   /** The management network first: amphorae boot with an interface in each. */
   bootNetworks: string[];
   /** How long one pass waits for an agent that boots before it looks again later. */
   agentWaitMs: number;
   /** Between two questions whether the agent answers. */
   agentPollMs: number;
+  /** How often a silent amphora is asked whether it lives, and how long it may take to answer. */
+  askTries: number;
+  askLimitMs: number;
   /** How long an instance may take to boot before it is replaced. */
   bootLimitMs: number;
+  garbage: GarbageSettings;
+}
+
+/** What becomes of instances and ports of ours that no row owns. */
+export interface GarbageSettings {
+  /** `report` only says what it would remove. */
+  mode: 'remove' | 'report' | 'off';
+  /** Between two looks. */
+  intervalMs: number;
+  /** How long nobody must have owned a thing before it goes. */
+  graceMs: number;
 }
 
 /** What an agent said of itself, which cannot change while the instance lives, and what it was given. */

@@ -48,16 +48,16 @@ describe('planAmphorae()', () => {
       { keep: ['b BACKUP'], build: ['MASTER'], release: ['a'] },
     ],
     [
-      'a single one that becomes half of a pair takes a role and stays',
+      'a single one that becomes a pair is replaced by it',
       'ACTIVE_STANDBY',
       [amphora('a', 'STANDALONE', 'ALLOCATED')],
-      { keep: ['a MASTER'], build: ['BACKUP'], release: [] },
+      { keep: [], build: ['MASTER', 'BACKUP'], release: ['a'] },
     ],
     [
-      'a pair that becomes single keeps one',
+      'a pair that becomes single is replaced by one',
       'SINGLE',
       [amphora('a', 'MASTER', 'ALLOCATED'), amphora('b', 'BACKUP', 'ALLOCATED')],
-      { keep: ['a STANDALONE'], build: [], release: ['b'] },
+      { keep: [], build: ['STANDALONE'], release: ['a', 'b'] },
     ],
   ] as const)('%s', (_, topology, amphorae, expected) => {
     expect(plan(topology, [...amphorae])).toEqual(expected);

@@ -30,25 +30,13 @@ export function planAmphorae(graph: Pick<LoadBalancerGraph, 'load_balancer' | 'a
     .filter(a => PREFERENCE[a.status] !== undefined)
     .sort((a, b) => PREFERENCE[a.status]! - PREFERENCE[b.status]!);
   const keep: AmphoraPlan['keep'] = [];
-  const free = new Set(usable);
-  const unfilled: AmphoraRole[] = [];
+  const build: AmphoraRole[] = [];
   for (const role of ROLES[graph.load_balancer.topology]) {
-    const amphora = usable.find(a => free.has(a) && a.role === role);
-    if (amphora) {
-      free.delete(amphora);
-      keep.push({ amphora, role });
-    } else {
-      unfilled.push(role);
-    }
+    const amphora = usable.find(a => a.role === role);
+    if (amphora) keep.push({ amphora, role });
+    // An agent has the topology that it was built with: another one is replaced, like what failed.
+    else build.push(role);
   }
-  // After a change of topology an amphora in service takes another role rather than being rebuilt.
-  const build = unfilled.filter(role => {
-    const amphora = usable.find(a => free.has(a));
-    if (!amphora) return true;
-    free.delete(amphora);
-    keep.push({ amphora, role });
-    return false;
-  });
   const kept = new Set(keep.map(k => k.amphora));
   return { keep, build, release: graph.amphorae.filter(a => !kept.has(a)) };
 }

@@ -1,4 +1,6 @@
 /** The interfaces of an amphora: one in the VIP's network, one in each network of members. */
+
+import type { RoutedVip } from '../../dataplane/keepalived/vrrp.ts';
 import { deleteMemberPort, listMemberPorts, type MemberPort, putMemberPort } from '../../db/member-ports.ts';
 import type { Port, Subnet } from '../../drivers/network/network.ts';
 import { TerminalError } from '../../lib/errors.ts';
@@ -53,27 +55,28 @@ export async function plugVip(pass: AmphoraPass, amphora: Amphora, port: Port): 
 
 async function vipRequest(pass: AmphoraPass, port: Port) {
   const lb = pass.graph.load_balancer;
-  const subnet = await getSubnet(pass, lb.vip_subnet_id!);
+  const [vip, ...additional_vips] = await listVips(pass);
+  const { ip_address, ...routed } = vip!;
   return {
-    vip: lb.vip_address!,
-    subnet_cidr: subnet.cidr,
-    gateway: subnet.gateway_ip,
+    vip: ip_address,
+    ...routed,
     mac_address: port.mac_address,
-    mtu: await mtuOf(pass, subnet.network_id),
-    vrrp_ip: port.fixed_ips.find(ip => ip.subnet_id === subnet.id)!.ip_address,
-    host_routes: subnet.host_routes,
-    additional_vips: await Promise.all(
-      lb.additional_vips.map(async v => {
-        const own = await getSubnet(pass, v.subnet_id);
-        return {
-          ip_address: v.ip_address!,
-          subnet_cidr: own.cidr,
-          gateway: own.gateway_ip,
-          host_routes: own.host_routes,
-        };
-      }),
-    ),
+    mtu: await mtuOf(pass, lb.vip_network_id!),
+    vrrp_ip: port.fixed_ips.find(ip => ip.subnet_id === lb.vip_subnet_id)!.ip_address,
+    additional_vips,
   };
+}
+
+/** The load balancer's own one first. */
+export function listVips(pass: AmphoraPass): Promise<RoutedVip[]> {
+  const lb = pass.graph.load_balancer;
+  const own = { ip_address: lb.vip_address, subnet_id: lb.vip_subnet_id! };
+  return Promise.all(
+    [own, ...lb.additional_vips].map(async ({ ip_address, subnet_id }) => {
+      const { cidr, gateway_ip, host_routes } = await getSubnet(pass, subnet_id);
+      return { ip_address: ip_address!, subnet_cidr: cidr, gateway: gateway_ip, host_routes };
+    }),
+  );
 }
 
 /**
