@@ -7,8 +7,8 @@ import { listMemberPorts } from '../../db/member-ports.ts';
 import { type Amphora, type AmphoraRole, instanceName, vrrpPortName } from '../../model/amphora.ts';
 import { LISTENER_PROTOCOLS } from '../../model/listener.ts';
 import { TOPOLOGIES } from '../../model/load-balancer.ts';
-import { LB_ALGORITHMS, POOL_PROTOCOLS } from '../../model/pool.ts';
-import { UNSERVED_LB_ALGORITHMS } from '../../model/protocols.ts';
+import { POOL_PROTOCOLS } from '../../model/pool.ts';
+import { isSpreadBy } from '../../model/protocols.ts';
 import type { Pass, PassResult, Provider, ResourceFault } from '../provider.ts';
 import { applyConfig } from './apply.ts';
 import { AVAILABILITY_ZONE_CAPABILITIES, flavorCapabilities } from './capabilities.ts';
@@ -86,7 +86,7 @@ function supportsOf(everything: boolean): Provider['supports'] {
   const served = <T>(all: readonly T[], unserved: readonly T[]) =>
     everything ? all : all.filter(each => !unserved.includes(each));
   return {
-    lb_algorithms: LB_ALGORITHMS.filter(a => !UNSERVED_LB_ALGORITHMS.includes(a)),
+    lb_algorithm: isSpreadBy,
     listener_protocols: LISTENER_PROTOCOLS,
     pool_protocols: POOL_PROTOCOLS,
     pool_tls: true,
