@@ -39,7 +39,7 @@ describe('candidates', () => {
     ['lb list --format = j', ['json']],
     ['lb create --vip-subnet-id priv', ['private-subnet']],
     ['lb show st', ['store']],
-    ['pool set a', ['apps']],
+    ['pool set ap', ['apps']],
     ['member show apps m', ['m1']],
     ['--os-cloud ottavia lb show st', ['store']],
     ['--os-cloud nowhere lb show st', []],

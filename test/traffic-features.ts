@@ -7,7 +7,7 @@ import { listeners } from '../src/api/resources/listeners.ts';
 import { LOAD_BALANCERS } from '../src/api/resources/load-balancers.ts';
 import { members } from '../src/api/resources/members.ts';
 import { pools } from '../src/api/resources/pools.ts';
-import { LISTENER_FEATURES, UNSERVED_LB_ALGORITHMS } from '../src/model/protocols.ts';
+import { LISTENER_FEATURES } from '../src/model/protocols.ts';
 
 /** In the order of the page. */
 const RESOURCES: Readonly<Record<string, Fields>> = {
@@ -73,12 +73,10 @@ export function listFeatures(): Feature[] {
       .flatMap(([name, { kind }]) => namesOf(`${resource}.${name}`, name, kind.schema)),
   );
   return [
-    ...ofFields.map(name => ({ name, required: !NEVER_SERVED.has(name) })),
+    ...ofFields.map(name => ({ name, required: true })),
     ...BESIDES.map(name => ({ name, required: false })),
   ];
 }
-
-const NEVER_SERVED = new Set(UNSERVED_LB_ALGORITHMS.map(algorithm => `pool.lb_algorithm=${algorithm}`));
 
 function namesOf(path: string, field: string, schema: object): string[] {
   if (path === 'pool.session_persistence') return PERSISTENCE;

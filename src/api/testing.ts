@@ -10,7 +10,8 @@ import { NoopNetwork } from '../drivers/network/noop.ts';
 import { NoopCloud } from '../drivers/noop-cloud.ts';
 import { type Log, silentLog } from '../lib/log.ts';
 import { LISTENER_PROTOCOLS } from '../model/listener.ts';
-import { LB_ALGORITHMS, POOL_PROTOCOLS } from '../model/pool.ts';
+import { POOL_PROTOCOLS } from '../model/pool.ts';
+import { isSpreadBy } from '../model/protocols.ts';
 import { AVAILABILITY_ZONE_CAPABILITIES, FLAVOR_CAPABILITIES } from '../providers/amphora/capabilities.ts';
 import { NoopProvider } from '../providers/noop-provider.ts';
 import type { Provider } from '../providers/provider.ts';
@@ -60,7 +61,7 @@ function testProvider(supports: Partial<Provider['supports']>): Provider {
     ...noop.supports,
     listener_protocols: LISTENER_PROTOCOLS.filter(p => p !== 'SCTP'),
     pool_protocols: POOL_PROTOCOLS.filter(p => p !== 'SCTP'),
-    lb_algorithms: LB_ALGORITHMS.filter(a => a !== 'SOURCE_IP_PORT'),
+    lb_algorithm: isSpreadBy,
     pool_tls: false,
     flavor_capabilities: FLAVOR_CAPABILITIES,
     availability_zone_capabilities: AVAILABILITY_ZONE_CAPABILITIES,

@@ -35,12 +35,13 @@ export async function lockRecord<T extends RecordTable>(
 ): Promise<RecordOf<T> | undefined> {
   const column = keyColumn(table);
   // An update that changes nothing locks the row on every database.
-  await trx
+  const { numUpdatedRows } = await trx
     .updateTable(table as 'listener')
     .set({ [column]: sql.ref(column) })
     .where(column as 'id', '=', key)
-    .execute();
-  return findRecord(trx, table, key);
+    .executeTakeFirstOrThrow();
+  // A row that somebody inserts between the two statements would not be locked.
+  return numUpdatedRows === 0n ? undefined : findRecord(trx, table, key);
 }
 
 /** Whether any record of the table, a deleted load balancer aside, has this value. */

@@ -3,9 +3,6 @@ import type { HealthMonitorType } from './health-monitor.ts';
 import type { ListenerProtocol } from './listener.ts';
 import type { LbAlgorithm, PoolProtocol, SessionPersistence } from './pool.ts';
 
-/** Algorithms that no haproxy balances by; other providers may. Source: contract api.md 17.5. */
-export const UNSERVED_LB_ALGORITHMS: readonly LbAlgorithm[] = ['SOURCE_IP_PORT'];
-
 /** Source: contract api.md 17.1. */
 export const POOL_PROTOCOLS_OF_LISTENER: Readonly<Record<ListenerProtocol, readonly PoolProtocol[]>> = {
   HTTP: ['HTTP', 'PROXY', 'PROXYV2'],
@@ -34,6 +31,11 @@ export const MONITOR_TYPES_OF_POOL: Readonly<Record<PoolProtocol, readonly Healt
 /** A protocol whose listeners and pools haproxy never sees: LVS carries it, one process per listener. */
 export function isLvsProtocol(protocol: ListenerProtocol | PoolProtocol): protocol is 'UDP' | 'SCTP' {
   return protocol === 'UDP' || protocol === 'SCTP';
+}
+
+/** haproxy does not spread by ports, LVS does. Source: contract api.md 17.5, where no pool of an amphora has it. */
+export function isSpreadBy(pool: PoolProtocol, algorithm: LbAlgorithm): boolean {
+  return algorithm !== 'SOURCE_IP_PORT' || isLvsProtocol(pool);
 }
 
 export function canUsePool(listener: ListenerProtocol, pool: PoolProtocol): boolean {

@@ -1,13 +1,13 @@
 /** A provider without effects: every load balancer is at once as it was wished. */
 import { LISTENER_PROTOCOLS } from '../model/listener.ts';
-import { LB_ALGORITHMS, POOL_PROTOCOLS } from '../model/pool.ts';
+import { POOL_PROTOCOLS } from '../model/pool.ts';
 import type { PassResult, Provider } from './provider.ts';
 
 export class NoopProvider implements Provider {
   readonly name: string;
   readonly description = 'Accepts everything and does nothing.';
   readonly supports: Provider['supports'] = {
-    lb_algorithms: LB_ALGORITHMS,
+    lb_algorithm: () => true,
     listener_protocols: LISTENER_PROTOCOLS,
     pool_protocols: POOL_PROTOCOLS,
     pool_tls: true,

@@ -1,6 +1,7 @@
 /** The provider interface: one way to make load balancers real, chosen by the `provider` field. */
 import type { Lease } from '../db/lease.ts';
 import type { LoadBalancerGraph } from '../model/graph.ts';
+import type { LbAlgorithm, PoolProtocol } from '../model/pool.ts';
 import type { Trace } from './trace.ts';
 
 /** What one pass of the reconciler came to. */
@@ -37,7 +38,8 @@ export interface Provider {
   readonly name: string;
   readonly description: string;
   readonly supports: {
-    lb_algorithms: readonly string[];
+    /** Whether a pool of this protocol can choose its members so. */
+    lb_algorithm(pool: PoolProtocol, algorithm: LbAlgorithm): boolean;
     listener_protocols: readonly string[];
     pool_protocols: readonly string[];
     /** Encryption to members (`tls_enabled`); false when absent. */

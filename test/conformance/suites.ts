@@ -152,7 +152,7 @@ const tempest = (roles: 'keystone_default_roles' | 'advanced'): Suite => ({
     ] as const,
   }),
   skips: [
-    [/lb_algorithm SOURCE_IP_PORT/, 'the amphora provider has no such algorithm, here as there'],
+    [/lb_algorithm SOURCE_IP_PORT/, 'haproxy has no such algorithm, here as there'],
     [/story\/2003329/, 'the suite leaves out UDP members of another IP version with the amphora provider'],
     [/story\/2007979/, 'the suite leaves out UDP listeners on drivers in memory'],
     [/Log offload tests/, 'there are no amphorae whose logs could be looked at'],

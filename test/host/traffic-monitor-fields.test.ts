@@ -129,6 +129,8 @@ describe.skipIf(trafficObstacle)(titled('a monitor of type HTTP'), () => {
         return own.checks.slice(before).filter(check => check.status === status).length;
       };
       await answerWith('patient', 200);
+      // A server that was never checked goes down with the first failure.
+      await both('patient', ({ own }) => until('two checks', () => own.checks.length > 1));
       expect(await both('patient', each => checksUntil(each, 500, 503))).toEqual([3, 3]);
       expect(await both('patient', each => checksUntil(each, 200, 200))).toEqual([2, 2]);
     });

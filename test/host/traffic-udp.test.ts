@@ -176,6 +176,26 @@ describe.skipIf(trafficObstacle)(titled('datagrams'), () => {
       }
     });
 
+    test('of one client go to all members by their ports, whoever else comes or goes [pool.lb_algorithm=SOURCE_IP_PORT]', async () => {
+      const service = await serve({ lb_algorithm: 'SOURCE_IP_PORT' }, { a: {}, b: {}, c: {} });
+      const flows = { IPv4: newFlows(30), IPv6: newFlows(30) };
+      const owners = async (family: Family) => {
+        const found: string[] = [];
+        for (const flow of flows[family]) found.push(await ask(service, family, { flow }));
+        return found;
+      };
+      const before = { IPv4: await owners('IPv4'), IPv6: await owners('IPv6') };
+      for (const family of FAMILIES) expect(new Set(before[family])).toEqual(new Set(['a', 'b', 'c']));
+      await setMembers(service, { a: {}, b: {} });
+      for (const family of FAMILIES) {
+        const after = await owners(family);
+        expect(after).not.toContain('c');
+        before[family].forEach((owner, i) => {
+          if (owner !== 'c') expect(after[i]).toBe(owner);
+        });
+      }
+    });
+
     test('go where there are fewest [pool.lb_algorithm=LEAST_CONNECTIONS]', async () => {
       const service = await serve({ lb_algorithm: 'LEAST_CONNECTIONS' }, { a: {} });
       for (const family of FAMILIES) expect(await tally(service, family, 6)).toEqual({ a: 6 });

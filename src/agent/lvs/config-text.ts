@@ -18,7 +18,7 @@ export interface Service {
   version: 4 | 6;
   vips: string[];
   port: number;
-  algorithm: 'wrr' | 'lc' | 'sh';
+  algorithm: 'wrr' | 'lc' | 'sh' | 'sh-port';
   persistence: { seconds: number; mask: string } | undefined;
   members: LvsMember[];
 }
@@ -143,7 +143,9 @@ function readService(server: Node, all: readonly Node[], members: string[]): Ser
     version,
     vips,
     port: portOf(group.nodes[0].words[1]),
-    algorithm: oneOf(find(server.nodes, 'lb_algo')?.words[1], ['wrr', 'lc', 'sh']),
+    algorithm: find(server.nodes, 'sh-port')
+      ? 'sh-port'
+      : oneOf(find(server.nodes, 'lb_algo')?.words[1], ['wrr', 'lc', 'sh']),
     persistence: seconds === undefined ? undefined : { seconds, mask: maskOf(version, granularity) },
     members: server.nodes
       .filter(node => node.words[0] === 'real_server')

@@ -109,15 +109,18 @@ function serviceRules(service: Service, able: readonly LvsMember[], wish: Wish):
     for (const { id } of serving) rules.push(`${client} @${clientsOf(id)} goto ${chainOf(id)}`);
   }
   const weights = serving.map(member => member.weight);
+  const byHash = () => hashed(serving.map(({ id, weight }) => ({ key: id, weight })));
   const slots = {
     wrr: () => roundRobin(weights),
     lc: () => leastConnections(weights, serving.map(wish.flowsOf)),
-    sh: () => hashed(serving.map(({ id, weight }) => ({ key: id, weight }))),
+    sh: byHash,
+    'sh-port': byHash,
   }[algorithm]();
   const source = version === 4 ? 'ip saddr' : 'ip6 saddr';
   // A seed of our own: the kernel's would be another one after each change.
-  const pick =
-    algorithm === 'sh' ? `jhash ${source} mod ${slots.length} seed 0x1` : `numgen inc mod ${slots.length}`;
+  const pick = algorithm.startsWith('sh')
+    ? `jhash ${source}${algorithm === 'sh-port' ? ' . th sport' : ''} mod ${slots.length} seed 0x1`
+    : `numgen inc mod ${slots.length}`;
   rules.push(
     `${pick} vmap { ${ranges(slots)
       .map(([from, to, owner]) => `${from}-${to} : goto ${chainOf(serving[owner]!.id)}`)

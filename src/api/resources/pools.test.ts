@@ -52,7 +52,7 @@ describe('a pool is refused', () => {
     ),
     create(
       { lb_algorithm: 'SOURCE_IP_PORT' },
-      { name: 'algorithm that is not served', status: 501, contains: 'SOURCE_IP_PORT' },
+      { name: 'algorithm that haproxy does not have', status: 501, contains: 'SOURCE_IP_PORT' },
     ),
     create({ protocol: 'SCTP' }, { name: 'a protocol that the provider does not serve', status: 501 }),
     create(
@@ -100,7 +100,7 @@ describe('a pool is refused', () => {
       { name: 'granularity that is no mask', status: 400, contains: 'persistence_granularity' },
     ),
     update({ lb_algorithm: null }, { name: 'null algorithm', status: 400, contains: 'lb_algorithm' }),
-    update({ lb_algorithm: 'SOURCE_IP_PORT' }, { name: 'algorithm that is not served', status: 501 }),
+    update({ lb_algorithm: 'SOURCE_IP_PORT' }, { name: 'algorithm that haproxy does not have', status: 501 }),
     update({ protocol: 'HTTP' }, { name: 'protocol', status: 400, contains: 'It cannot be changed.' }),
     update({ session_persistence: {} }, { name: 'empty persistence without a stored one', status: 400 }),
     update(

@@ -237,9 +237,13 @@ function checkReferences(pool: Pick<Pool, 'ca_tls_container_ref' | 'crl_containe
     refuse('crl_container_ref', pool.crl_container_ref, 'It needs a ca_tls_container_ref.');
 }
 
-function checkServed(pool: Pick<Pool, 'tls_enabled' | 'lb_algorithm'>, env: Env): void {
+function checkServed(pool: Pick<Pool, 'tls_enabled' | 'lb_algorithm' | 'protocol'>, env: Env): void {
   const { supports } = env.provider;
-  checkSupported('lb_algorithm', pool.lb_algorithm, supports.lb_algorithms, env);
+  if (!supports.lb_algorithm(pool.protocol, pool.lb_algorithm))
+    throw new Fault(
+      'unsupported',
+      `Provider ${env.provider.name} does not support the lb_algorithm ${pool.lb_algorithm} for pools of protocol ${pool.protocol}.`,
+    );
   if (pool.tls_enabled && !supports.pool_tls)
     throw new Fault(
       'unsupported',

@@ -4,7 +4,7 @@ import type { LbAlgorithm, Member } from '../../model/pool.ts';
 import { type Line, line, number, type Word, words } from './quote.ts';
 
 /**
- * SOURCE_IP_PORT belongs to other providers. In the original the sources are spread anew, and haproxy is reloaded, whenever a member
+ * SOURCE_IP_PORT is for pools that LVS carries. In the original the sources are spread anew, and haproxy is reloaded, whenever a member
  * comes, goes or fails; consistently hashed, only that member's clients move.
  */
 const BALANCE: Readonly<Record<LbAlgorithm, readonly Line[]>> = {

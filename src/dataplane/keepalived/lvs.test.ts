@@ -43,6 +43,7 @@ const CASES: Record<string, GraphSketch> = {
     listener: { connection_limit: 98 },
   }),
   'source-ip': sketch({ pool: { lb_algorithm: 'SOURCE_IP' } }),
+  'source-ip-port': sketch({ pool: { lb_algorithm: 'SOURCE_IP_PORT' } }),
   persistence: sketch({ pool: { session_persistence: persistence() } }),
   'persistence-tuned': sketch({
     pool: {

@@ -20,7 +20,7 @@ const ALGORITHM: Readonly<Record<LbAlgorithm, Text>> = {
   ROUND_ROBIN: text`wrr`,
   LEAST_CONNECTIONS: text`lc`,
   SOURCE_IP: text`sh`,
-  SOURCE_IP_PORT: text`wrr`,
+  SOURCE_IP_PORT: text`sh`,
 };
 const DEFAULT_PERSISTENCE_SECONDS = 360;
 
@@ -80,6 +80,7 @@ function serverEntries(served: Served): Entry[] {
   const monitor = graph.health_monitors.find(h => h.pool_id === pool.id && h.admin_state_up && isKept(h));
   const entries: Entry[] = [
     text`lb_algo ${ALGORITHM[pool.lb_algorithm]}`,
+    ...(pool.lb_algorithm === 'SOURCE_IP_PORT' ? [text`sh-port`] : []),
     text`lb_kind NAT`,
     text`protocol ${identifier(listener.protocol)}`,
     ...persistenceLines(pool.session_persistence, version),

@@ -6,8 +6,8 @@ import { insertAmphora, settleAmphoraDeleted } from '../../db/amphorae.ts';
 import { listMemberPorts } from '../../db/member-ports.ts';
 import { type Amphora, type AmphoraRole, instanceName, vrrpPortName } from '../../model/amphora.ts';
 import { LISTENER_PROTOCOLS } from '../../model/listener.ts';
-import { LB_ALGORITHMS, POOL_PROTOCOLS } from '../../model/pool.ts';
-import { UNSERVED_LB_ALGORITHMS } from '../../model/protocols.ts';
+import { POOL_PROTOCOLS } from '../../model/pool.ts';
+import { isSpreadBy } from '../../model/protocols.ts';
 import { isMarked } from '../../model/status.ts';
 import type { Pass, PassResult, Provider, ResourceFault } from '../provider.ts';
 import { applyConfig } from './apply.ts';
@@ -36,7 +36,7 @@ import { ensureSpare, loadUnowned, takeSuitableSpare } from './spares.ts';
 import { ensureAccess, ensureVip, releaseAccess, releaseVip } from './vip.ts';
 
 const SUPPORTS: Provider['supports'] = {
-  lb_algorithms: LB_ALGORITHMS.filter(a => !UNSERVED_LB_ALGORITHMS.includes(a)),
+  lb_algorithm: isSpreadBy,
   listener_protocols: LISTENER_PROTOCOLS,
   pool_protocols: POOL_PROTOCOLS,
   pool_tls: true,

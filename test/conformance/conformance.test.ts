@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { clientObstacle } from '../clients/python-client.ts';
-import { SUITES } from '../conformance/suites.ts';
+import { SUITES } from './suites.ts';
 
 const LIMIT_MS = 900_000;
-const PROGRAM = join(import.meta.dirname, '../conformance/conformance.ts');
+const PROGRAM = join(import.meta.dirname, 'conformance.ts');
 
 for (const { name, modules } of SUITES) {
   const obstacle = clientObstacle(...modules);

@@ -3,10 +3,10 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { SERVER_KINDS, serverObstacle } from '../database-server.ts';
+import { SERVER_KINDS, serverObstacle } from './database-server.ts';
 
 const LIMIT_MS = 300_000;
-const PROGRAM = join(import.meta.dirname, '../databases.ts');
+const PROGRAM = join(import.meta.dirname, 'databases.ts');
 /** Those that lean on SQL the most; `npm run test:databases` runs all of them. */
 const PATHS = ['src/db', 'src/worker', 'src/api/list.test.ts', 'src/api/resources/quotas.test.ts'];
 
