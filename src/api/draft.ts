@@ -18,7 +18,7 @@ import { Fault } from '../lib/errors.ts';
 import type { LoadBalancerGraph } from '../model/graph.ts';
 import type { L7Policy } from '../model/l7.ts';
 import type { LoadBalancer, Resource } from '../model/load-balancer.ts';
-import type { ProvisioningStatus } from '../model/status.ts';
+import { isStaying, type ProvisioningStatus } from '../model/status.ts';
 
 export const TITLES: Record<ResourceTable, string> = {
   load_balancer: 'Load Balancer',
@@ -114,7 +114,7 @@ export class Draft {
   /** The record, if it may be changed: not on its way out. */
   getMutable<T extends ChildTable>(table: T, id: string): RecordOf<T> {
     const record = this.get(table, id);
-    if (record.provisioning_status === 'PENDING_DELETE') throw immutable(table, record);
+    if (!isStaying(record)) throw immutable(table, record);
     return record;
   }
 
@@ -127,7 +127,7 @@ export class Draft {
 
   /** Those that are not on their way out: only they count when something must be unique. */
   staying<T extends ChildTable>(table: T): RecordOf<T>[] {
-    return this.#list(table).filter(r => r.provisioning_status !== 'PENDING_DELETE');
+    return this.#list(table).filter(isStaying);
   }
 
   insert<T extends ChildTable>(table: T, record: RecordOf<T>): RecordOf<T> {
@@ -138,7 +138,7 @@ export class Draft {
 
   /** Changes fields and owes the worker's attention; a creation that is pending stays one, a deletion is left alone. */
   touch<T extends ChildTable>(table: T, record: RecordOf<T>, set: Partial<RecordOf<T>> = {}): void {
-    if (record.provisioning_status === 'PENDING_DELETE') return;
+    if (!isStaying(record)) return;
     const status = {
       provisioning_status: pendingUpdate(record.provisioning_status),
       generation: this.generation,

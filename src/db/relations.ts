@@ -1,4 +1,5 @@
 /** Who belongs to whom, for a whole page of a list at once: a constant number of queries, however long the page. */
+import { isStaying } from '../model/status.ts';
 import { type ChildTable, chunks } from './children.ts';
 import type { Db } from './schema.ts';
 
@@ -23,9 +24,8 @@ export async function listRelation(
       .orderBy((child === 'l7policy' ? 'position' : 'created_at') as 'created_at')
       .orderBy('id')
       .execute();
-    const leaving = rows.filter(row => row.provisioning_status === 'PENDING_DELETE');
-    const staying = rows.filter(row => row.provisioning_status !== 'PENDING_DELETE');
-    for (const { parent, id } of [...staying, ...leaving]) {
+    const ordered = rows.toSorted((a, b) => Number(isStaying(b)) - Number(isStaying(a)));
+    for (const { parent, id } of ordered) {
       const ids = relation.get(parent);
       if (ids) ids.push(id);
       else relation.set(parent, [id]);

@@ -16,7 +16,8 @@ export interface HaproxyChanges {
   last: { at: string; how: 'started' | 'reloaded'; reason: string }[];
 }
 
-const LAST_KEPT = 10;
+/** Of starts and reloads. */
+export const LAST_KEPT = 10;
 
 /** `changes` with one more; `at` is a time as the API prints it. */
 export function countChange(

@@ -1,6 +1,7 @@
 /** L7 policies and rules: what a listener does with requests that look a certain way. */
 import type { Listener } from './listener.ts';
 import type { Resource } from './load-balancer.ts';
+import { isStaying } from './status.ts';
 
 export const L7POLICY_ACTIONS = ['REJECT', 'REDIRECT_TO_URL', 'REDIRECT_TO_POOL', 'REDIRECT_PREFIX'] as const;
 export type L7PolicyAction = (typeof L7POLICY_ACTIONS)[number];
@@ -56,9 +57,6 @@ interface L7Graph {
   l7policies: readonly L7Policy[];
   l7rules: readonly L7Rule[];
 }
-
-const isStaying = (row: Pick<Resource, 'provisioning_status'>): boolean =>
-  row.provisioning_status !== 'PENDING_DELETE';
 
 /** The rules of a policy that are not on their way out, disabled ones among them. */
 export function rulesOf(graph: Pick<L7Graph, 'l7rules'>, policy: Pick<L7Policy, 'id'>): L7Rule[] {

@@ -34,6 +34,11 @@ export const AMPHORA_STATUSES = [
 /** `ERROR` and `PENDING_DELETE` are marks: the next pass of the reconciler replaces or releases the amphora. */
 export type AmphoraStatus = (typeof AMPHORA_STATUSES)[number];
 
+/** It is not on its way out. */
+export function isStaying(row: { provisioning_status: ProvisioningStatus }): boolean {
+  return row.provisioning_status !== 'PENDING_DELETE';
+}
+
 /** An amphora that the reconciler must replace or release. */
 export function isMarked(status: AmphoraStatus): boolean {
   return status === 'ERROR' || status === 'PENDING_DELETE';

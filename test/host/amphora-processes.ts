@@ -33,7 +33,7 @@ export function processesOf(dataDir: string, amphoraId: string): AmphoraProcess[
 }
 
 export const haproxiesOf = (dataDir: string, amphoraId: string): AmphoraProcess[] =>
-  processesOf(dataDir, amphoraId).filter(({ command }) => command.includes('haproxy '));
+  processesOf(dataDir, amphoraId).filter(({ command }) => /^(\S*\/)?haproxy /.test(command));
 
 export const agentOf = (dataDir: string, amphoraId: string): AmphoraProcess | undefined =>
   processesOf(dataDir, amphoraId).find(({ command }) => command.includes('agent.mjs --config-file'));

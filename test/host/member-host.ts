@@ -57,55 +57,54 @@ export class MemberHost implements AsyncDisposable {
   }
 
   /** Plugged into the bridge of the subnets, with these addresses of theirs. */
-  static async open(
+  static open(
     subnets: readonly SubnetOfHost[],
     addresses: readonly string[],
     mtu = 1500,
   ): Promise<MemberHost> {
-    const host = new MemberHost(subnets, addresses);
-    try {
-      ip('netns', 'add', host.namespace);
-      const peer = ['peer', 'name', 'eth0', 'mtu', String(mtu), 'netns', host.namespace];
-      ip('link', 'add', host.#link, 'mtu', String(mtu), 'type', 'veth', ...peer);
-      ip('link', 'set', host.#link, 'master', findBridge(subnets[0]!), 'up');
-      for (const words of ['link set lo up', 'link set eth0 up']) {
-        ip('-n', host.namespace, ...words.split(' '));
-      }
-      for (const address of addresses) host.addAddress(address);
-      await host.start();
-      return host;
-    } catch (error) {
-      await host[Symbol.asyncDispose]();
-      throw error;
-    }
+    return MemberHost.#make(subnets, addresses, mtu, host =>
+      ip('link', 'set', host.#link, 'master', findBridge(subnets[0]!), 'up'),
+    );
   }
 
   /**
    * Behind this host, which becomes a router: a link of its own between the two, on which the router has its subnet's gateway
    * address and all that is sent elsewhere goes to it.
    */
-  async openBehind(
+  openBehind(
     subnets: readonly SubnetOfHost[],
     addresses: readonly string[],
     mtu = 1500,
+  ): Promise<MemberHost> {
+    return MemberHost.#make(subnets, addresses, mtu, host => {
+      ip('link', 'set', host.#link, 'netns', this.namespace);
+      for (const switched of ['ipv4.ip_forward', 'ipv6.conf.all.forwarding'])
+        ip('netns', 'exec', this.namespace, 'sysctl', '-q', `net.${switched}=1`);
+      this.ip('link', 'set', host.#link, 'up');
+      for (const { gateway_ip, cidr } of subnets) {
+        const nodad = gateway_ip!.includes(':') ? ['nodad'] : [];
+        const prefix = `${gateway_ip}/${parseCidr(cidr).prefix}`;
+        this.ip('address', 'add', prefix, 'dev', host.#link, ...nodad);
+        host.ip('route', 'add', 'default', 'via', gateway_ip!);
+      }
+    });
+  }
+
+  /** `join` brings the other end of its link to where it belongs. */
+  static async #make(
+    subnets: readonly SubnetOfHost[],
+    addresses: readonly string[],
+    mtu: number,
+    join: (host: MemberHost) => void,
   ): Promise<MemberHost> {
     const host = new MemberHost(subnets, addresses);
     try {
       ip('netns', 'add', host.namespace);
       const peer = ['peer', 'name', 'eth0', 'mtu', String(mtu), 'netns', host.namespace];
-      ip('-n', this.namespace, 'link', 'add', host.#link, 'mtu', String(mtu), 'type', 'veth', ...peer);
-      for (const switched of ['ipv4.ip_forward', 'ipv6.conf.all.forwarding'])
-        ip('netns', 'exec', this.namespace, 'sysctl', '-q', `net.${switched}=1`);
-      ip('-n', this.namespace, 'link', 'set', host.#link, 'up');
-      for (const words of ['link set lo up', 'link set eth0 up'])
-        ip('-n', host.namespace, ...words.split(' '));
+      ip('link', 'add', host.#link, 'mtu', String(mtu), 'type', 'veth', ...peer);
+      for (const words of ['link set lo up', 'link set eth0 up']) host.ip(...words.split(' '));
       for (const address of addresses) host.addAddress(address);
-      for (const { gateway_ip, cidr } of subnets) {
-        const nodad = gateway_ip!.includes(':') ? ['nodad'] : [];
-        const prefix = `${gateway_ip}/${parseCidr(cidr).prefix}`;
-        ip('-n', this.namespace, 'address', 'add', prefix, 'dev', host.#link, ...nodad);
-        ip('-n', host.namespace, 'route', 'add', 'default', 'via', gateway_ip!);
-      }
+      join(host);
       await host.start();
       return host;
     } catch (error) {

@@ -1,5 +1,4 @@
 /** Drains with a clock: sessions of a member that gets no more of them may finish in time, and end after it. */
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -13,11 +12,11 @@ import { DualVip, FAMILIES, type Family, type Service } from './dual-vip.ts';
 import { Load } from './http-client.ts';
 import { titled, trafficObstacle } from './real-system.ts';
 import { until } from './until.ts';
+import { acceptWebSocket } from './websocket.ts';
 
 const CLOCK_S = 2;
 const PIECE = '0123456789';
 const PAUSE_MS = 50;
-const RFC_6455 = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 const UPGRADE = `connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: ${Buffer.alloc(16).toString('base64')}\r\n`;
 const NAMES = ['a', 'b', 'c', 'd'];
 
@@ -41,12 +40,8 @@ function createMember(name: string) {
     response.flushHeaders();
     stream(response, pieces);
   });
-  server.on('upgrade', ({ headers }, socket) => {
-    const accept = createHash('sha1').update(`${headers['sec-websocket-key']}${RFC_6455}`).digest('base64');
-    const head = ['HTTP/1.1 101 Switching Protocols', 'connection: upgrade', 'upgrade: websocket'];
-    head.push(`sec-websocket-accept: ${accept}`, `x-member: ${name}`);
-    socket.write(`${head.join('\r\n')}\r\n\r\n`);
-    socket.on('error', () => {});
+  server.on('upgrade', (request, socket) => {
+    acceptWebSocket(request, socket, [`x-member: ${name}`]);
     stream(socket, Number.POSITIVE_INFINITY);
   });
   return server;

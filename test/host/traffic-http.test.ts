@@ -1,6 +1,6 @@
 /** What HTTP is made of, through a real haproxy: headers, bodies, connections that become something else, and every limit of time. */
 import { execFileSync } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { Agent, createServer, type IncomingMessage, type RequestOptions, request } from 'node:http';
 import {
@@ -21,6 +21,7 @@ import { ask } from './http-client.ts';
 import { titled, trafficObstacle } from './real-system.ts';
 import { Authority, KeyManager } from './tls-parties.ts';
 import { until } from './until.ts';
+import { echoWebSocket } from './websocket.ts';
 
 const LIMIT_MS = 10_000;
 const SECOND_MS = 1_000;
@@ -107,7 +108,7 @@ describe.skipIf(trafficObstacle)(titled('HTTP'), () => {
     socket.on('close', () => connections.open--);
     socket.on('error', () => {});
   });
-  web.on('upgrade', answerWebSocket);
+  web.on('upgrade', echoWebSocket);
   web.keepAliveTimeout = 60_000;
 
   const seen = async (url: string, headers: Record<string, string | string[]>) =>
@@ -439,35 +440,6 @@ describe.skipIf(trafficObstacle)(titled('HTTP'), () => {
     );
   });
 });
-
-/** Accepts, and gives back every message as it is; RFC 6455 as far as messages below 64 kB need it. */
-function answerWebSocket(message: IncomingMessage, socket: Socket): void {
-  const key = `${message.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
-  const accept = createHash('sha1').update(key).digest('base64');
-  const head = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade'];
-  socket.write(`${[...head, `Sec-WebSocket-Accept: ${accept}`].join('\r\n')}\r\n\r\n`);
-  let bytes = Buffer.alloc(0);
-  socket.on('error', () => {});
-  socket.on('data', chunk => {
-    bytes = Buffer.concat([bytes, chunk]);
-    for (;;) {
-      if (bytes.length < 6) return;
-      const short = bytes[1]! & 0x7f;
-      const start = short === 126 ? 8 : 6;
-      if (bytes.length < start) return;
-      const length = short === 126 ? bytes.readUInt16BE(2) : short;
-      if (bytes.length < start + length) return;
-      const mask = bytes.subarray(start - 4, start);
-      const payload = bytes.subarray(start, start + length).map((byte, i) => byte ^ mask[i % 4]!);
-      const header = bytes.subarray(0, start - 4);
-      header[1] = short;
-      socket.write(Buffer.concat([header, payload]));
-      // The echo of a farewell is the farewell.
-      if ((header[0]! & 0x0f) === 8) socket.end();
-      bytes = bytes.subarray(start + length);
-    }
-  });
-}
 
 /** A message behind its length. Source: gRPC over HTTP2, "Length-Prefixed-Message". */
 function frame(text: string): Buffer {

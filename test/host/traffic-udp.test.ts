@@ -163,7 +163,8 @@ describe.skipIf(trafficObstacle)(titled('datagrams'), () => {
       };
       for (const family of FAMILIES) {
         const first = await owners(family);
-        expect(new Set(first).size).toBe(3);
+        // Twelve addresses may miss one of three members; nearly never two.
+        expect(new Set(first).size).toBeGreaterThan(1);
         expect(await owners(family)).toEqual(first);
       }
       const before = { IPv4: await owners('IPv4'), IPv6: await owners('IPv6') };

@@ -202,12 +202,11 @@ export class Haproxy {
 
   async #reload(loadBalancerId: string, master: number): Promise<void> {
     const files = this.files(loadBalancerId);
-    await this.#writeExtra(loadBalancerId);
     const { processes, worker } = await awaitBoth(files, COMMAND_TIMEOUT_MS);
     const sinceLastMs = performance.now() - this.#reloadedAt;
     await delay(pauseBeforeReloadMs(processes?.oldWorkers.length ?? 0, sinceLastMs));
     const handover = worker === undefined ? undefined : await Handover.begin(files);
-    if (handover !== undefined) await this.#writeExtra(loadBalancerId, handover.config);
+    await this.#writeExtra(loadBalancerId, handover?.config);
     const before = { master, worker, reloads: processes?.reloads };
     const signal = async () => {
       await this.#saveServersState(files);

@@ -32,6 +32,8 @@ const SETTINGS: Record<string, string> = {
   'net/ipv4/vs/expire_quiescent_template': '1',
   'net/core/somaxconn': '65534',
   'net/ipv4/tcp_max_syn_backlog': '100000',
+  // Should a new haproxy not get the sockets of the old one, its own take over the clients that wait in their queues.
+  'net/ipv4/tcp_migrate_req': '1',
   'net/ipv4/tcp_max_tw_buckets': '5800000',
   'net/ipv4/tcp_keepalive_time': '300',
   'net/ipv4/tcp_tw_reuse': '1',

@@ -3,6 +3,7 @@ import type { LoadBalancerGraph } from '../../model/graph.ts';
 import type { Listener } from '../../model/listener.ts';
 import type { Resource } from '../../model/load-balancer.ts';
 import type { Pool } from '../../model/pool.ts';
+import { isStaying } from '../../model/status.ts';
 import { type Attributes, oldOperatingStatus } from './resources.ts';
 
 interface Node {
@@ -80,7 +81,7 @@ function poolNode(graph: LoadBalancerGraph, pool: Pool, isAboveUp: boolean): Nod
   // One that is on its way out gives way to its successor.
   const monitors = graph.health_monitors
     .filter(monitor => monitor.pool_id === pool.id)
-    .toSorted((a, b) => Number(isLeaving(a)) - Number(isLeaving(b)))
+    .toSorted((a, b) => Number(isStaying(b)) - Number(isStaying(a)))
     .slice(0, 1)
     .map(monitor => plainNode(monitor, isUp, [], { name: monitor.name, type: monitor.type }));
   return statusNode(pool, isAboveUp, [...members, ...monitors], {
@@ -88,5 +89,3 @@ function poolNode(graph: LoadBalancerGraph, pool: Pool, isAboveUp: boolean): Nod
     healthmonitor: shownOf(monitors)[0] ?? {},
   });
 }
-
-const isLeaving = (record: Resource): boolean => record.provisioning_status === 'PENDING_DELETE';

@@ -8,6 +8,7 @@ import type { Db, Trx } from '../../db/schema.ts';
 import { sumStatistics } from '../../db/statistics.ts';
 import { Fault } from '../../lib/errors.ts';
 import type { AdditionalVip, LoadBalancer } from '../../model/load-balancer.ts';
+import { isStaying } from '../../model/status.ts';
 import { authorize } from '../auth.ts';
 import {
   ADMIN_STATE_UP,
@@ -199,9 +200,7 @@ async function failOver(deps: ApiDeps, call: Call): Promise<void> {
 /** Children that are on their way out already are not in the way. */
 async function checkChildless(db: Db | Trx, id: string): Promise<void> {
   const graph = await loadGraphIn(db, id);
-  const child = [...(graph?.listeners ?? []), ...(graph?.pools ?? [])].find(
-    c => c.provisioning_status !== 'PENDING_DELETE',
-  );
+  const child = [...(graph?.listeners ?? []), ...(graph?.pools ?? [])].find(isStaying);
   if (child) {
     throw new Fault(
       'invalid',

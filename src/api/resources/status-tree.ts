@@ -3,6 +3,7 @@ import type { LoadBalancerGraph } from '../../model/graph.ts';
 import { poolIdsOf } from '../../model/l7.ts';
 import type { Resource } from '../../model/load-balancer.ts';
 import type { Pool } from '../../model/pool.ts';
+import { isStaying } from '../../model/status.ts';
 import { asIds } from '../resource.ts';
 import { healthMonitorView } from './health-monitors.ts';
 import { l7PolicyView } from './l7-policies.ts';
@@ -77,5 +78,5 @@ export function fullTree(graph: LoadBalancerGraph) {
 /** A monitor that is on its way out gives way to its successor. */
 function monitorOf(graph: LoadBalancerGraph, pool: Pool) {
   const monitors = graph.health_monitors.filter(monitor => monitor.pool_id === pool.id);
-  return monitors.find(monitor => monitor.provisioning_status !== 'PENDING_DELETE') ?? monitors[0];
+  return monitors.find(isStaying) ?? monitors[0];
 }

@@ -1,11 +1,10 @@
 /** What an agent answers about the change that it was asked for: checked, because tenants' traffic runs beside it. */
-import type { HaproxyChanges } from '../../model/amphora.ts';
+import { type HaproxyChanges, LAST_KEPT } from '../../model/amphora.ts';
 import type { Applied } from './amphora.ts';
 
 /** The original's agents say nothing of it, and reload each time. */
 const ASSUMED: Applied = { how: 'reloaded', reason: 'its agent does not tell why', changes: null };
 
-const MOST_KEPT = 10;
 const LONGEST = 500;
 
 /** The answer to `PUT …/reload`. Whatever is not in order in it counts as not said. */
@@ -21,7 +20,7 @@ function decodeChanges(value: unknown): HaproxyChanges | undefined {
   const { last, ...counts } = (value ?? {}) as Record<keyof HaproxyChanges, unknown>;
   const { started, reloaded, runtime } = counts as Record<string, number>;
   if (![started, reloaded, runtime].every(Number.isSafeInteger) || !Array.isArray(last)) return undefined;
-  const entries = last.slice(0, MOST_KEPT).map((entry: Record<string, unknown> | null) => ({
+  const entries = last.slice(0, LAST_KEPT).map((entry: Record<string, unknown> | null) => ({
     at: textOf(entry?.at),
     how: entry?.how === 'started' ? ('started' as const) : ('reloaded' as const),
     reason: textOf(entry?.reason),

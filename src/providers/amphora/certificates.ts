@@ -16,6 +16,7 @@ import { Secret } from '../../lib/secret.ts';
 import type { Amphora } from '../../model/amphora.ts';
 import type { Listener } from '../../model/listener.ts';
 import type { Pool } from '../../model/pool.ts';
+import { isStaying } from '../../model/status.ts';
 import type { ResourceFault } from '../provider.ts';
 import { type AgentFacts, type AmphoraPass, step } from './parts.ts';
 
@@ -237,9 +238,6 @@ function partUses({ graph }: AmphoraPass, { uses }: CertificatePass): [SecretUse
   const all = [...uses.values()];
   return [all.filter(isWanted), all.filter(use => !isWanted(use))];
 }
-
-const isStaying = (row: { provisioning_status: string }): boolean =>
-  row.provisioning_status !== 'PENDING_DELETE';
 
 /** Tells the key manager of what is not used any more; of a load balancer that goes, that is everything. */
 export async function releaseCertificates(

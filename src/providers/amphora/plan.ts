@@ -1,7 +1,7 @@
 /** Which amphorae a load balancer needs, which it has, and which are to go. Pure. */
 import type { Amphora, AmphoraRole } from '../../model/amphora.ts';
 import type { LoadBalancerGraph } from '../../model/graph.ts';
-import type { AmphoraStatus } from '../../model/status.ts';
+import { type AmphoraStatus, isStaying } from '../../model/status.ts';
 
 export interface AmphoraPlan {
   /** In service or on their way to it, with the role they are to have. */
@@ -44,7 +44,7 @@ export function planAmphorae(graph: Pick<LoadBalancerGraph, 'load_balancer' | 'a
 /** The subnets that an amphora must reach beside the VIP's own. Source: contract controller.md 9.4. */
 export function memberSubnets(graph: LoadBalancerGraph): string[] {
   const wanted = graph.members
-    .filter(m => m.provisioning_status !== 'PENDING_DELETE' && m.subnet_id !== null)
+    .filter(m => isStaying(m) && m.subnet_id !== null)
     .map(m => m.subnet_id as string);
   return [...new Set(wanted)].filter(id => id !== graph.load_balancer.vip_subnet_id).sort();
 }

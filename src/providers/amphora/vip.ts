@@ -6,6 +6,7 @@ import { ensureVipPort } from '../../drivers/network/vip-port.ts';
 import { TerminalError } from '../../lib/errors.ts';
 import type { Listener, ListenerProtocol } from '../../model/listener.ts';
 import { vipPortName } from '../../model/load-balancer.ts';
+import { isStaying } from '../../model/status.ts';
 import { type AmphoraPass, step } from './parts.ts';
 
 /**
@@ -43,8 +44,6 @@ const PACKET_PROTOCOL: Partial<Record<ListenerProtocol, VipAccess['protocol']>> 
   UDP: 'udp',
   SCTP: 'sctp',
 };
-
-const isStaying = (listener: Listener): boolean => listener.provisioning_status !== 'PENDING_DELETE';
 
 /** Ensures the port and completes the VIP's fields in the row and in the pass's graph. */
 export async function ensureVip(pass: AmphoraPass): Promise<void> {

@@ -1,11 +1,11 @@
 /** Members and clients in one namespace: opens and closes servers and asks others, as its standard input tells it line by line. */
-import { createHash } from 'node:crypto';
 import dgram from 'node:dgram';
 import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 import tls from 'node:tls';
+import { echoWebSocket } from '../websocket.ts';
 
 /** By port: the server, its open connections, and the most requests that it served at once. */
 const served = new Map();
@@ -36,41 +36,6 @@ async function stream(response, chunks, pauseMs) {
     await new Promise(done => setTimeout(done, pauseMs));
   }
   response.end();
-}
-
-/** A WebSocket that gives back each frame. Source: RFC 6455, 4.2.2 and 5.2. */
-function talk(request, socket) {
-  const key = `${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
-  const accept = createHash('sha1').update(key).digest('base64');
-  socket.write(
-    `HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: ${accept}\r\n\r\n`,
-  );
-  let bytes = Buffer.alloc(0);
-  socket.on('data', chunk => {
-    bytes = Buffer.concat([bytes, chunk]);
-    for (let frame = takeFrame(bytes); frame; frame = takeFrame(bytes)) {
-      bytes = bytes.subarray(frame.end);
-      socket.write(frame.echo);
-      if (frame.closes) socket.end();
-    }
-  });
-  socket.on('end', () => socket.end());
-}
-
-/** The first whole frame of a client, as a server sends it back. */
-function takeFrame(bytes) {
-  if (bytes.length < 2) return undefined;
-  const short = bytes[1] & 0x7f;
-  const lengthBytes = { 126: 2, 127: 8 }[short] ?? 0;
-  const start = 2 + lengthBytes + 4;
-  if (bytes.length < start) return undefined;
-  const length = lengthBytes === 0 ? short : bytes.readUIntBE(2 + Math.max(0, lengthBytes - 6), Math.min(lengthBytes, 6));
-  if (bytes.length < start + length) return undefined;
-  const payload = Buffer.from(bytes.subarray(start, start + length));
-  for (let i = 0; i < length; i++) payload[i] ^= bytes[start - 4 + (i % 4)];
-  const head = Buffer.from(bytes.subarray(0, 2 + lengthBytes));
-  head[1] = short;
-  return { echo: Buffer.concat([head, payload]), end: start + length, closes: (bytes[0] & 0x0f) === 8 };
 }
 
 /** Says its name to whoever connects and gives back what it is sent. */
@@ -134,7 +99,7 @@ const MAKERS = {
     const server = http.createServer(answer(name, port));
     // The balancer decides how long connections to members are kept.
     server.keepAliveTimeout = 60_000;
-    server.on('upgrade', talk);
+    server.on('upgrade', echoWebSocket);
     return server;
   },
   https: (name, port, pem) => https.createServer(pem, answer(name, port)),
