@@ -24,6 +24,10 @@ export interface DatabaseServer extends AsyncDisposable {
   /** Makes an empty database; what `openDatabase` takes. */
   createDatabase(name: string): string;
   dropDatabase(name: string): void;
+  /** The server is killed, and comes back after a while; whoever uses it finds out by himself when. */
+  restart(afterMs: number): Promise<void>;
+  /** It does not answer for so long, and loses nothing. Of PostgreSQL only new connections have to wait. */
+  halt(forMs: number): Promise<void>;
 }
 
 /** On a socket in a directory of its own; all is gone when it is disposed of. */
@@ -32,10 +36,15 @@ export async function startDatabaseServer(kind: ServerKind): Promise<DatabaseSer
   const directory = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : '/tmp', 'ottavia-db-'));
   chownSync(directory, NOBODY, NOBODY);
   const server = kind === 'MariaDB' ? startMariadb(directory) : startPostgres(directory);
-  const ended = new Promise(resolve => server.process.once('exit', resolve));
+  const end = async (signal: NodeJS.Signals) => {
+    const ended = new Promise(resolve => server.process.once('exit', resolve));
+    if (server.process.exitCode === null && server.process.signalCode === null) {
+      server.process.kill(signal);
+      await ended;
+    }
+  };
   const dispose = async () => {
-    server.process.kill('SIGTERM');
-    await ended;
+    await end('SIGTERM');
     rmSync(directory, { recursive: true });
   };
   const deadline = Date.now() + LIMIT_MS;
@@ -59,12 +68,28 @@ export async function startDatabaseServer(kind: ServerKind): Promise<DatabaseSer
       return server.url(name);
     },
     dropDatabase: name => server.query(`drop database ${name}`),
+    async halt(forMs) {
+      server.process.kill('SIGSTOP');
+      await sleep(forMs);
+      server.process.kill('SIGCONT');
+    },
+    async restart(afterMs) {
+      await end('SIGKILL');
+      await sleep(afterMs);
+      const deadline = Date.now() + LIMIT_MS;
+      do {
+        server.process = server.start();
+        // PostgreSQL ends again while processes of the one before are on their way out.
+        await sleep(500);
+      } while (server.process.exitCode !== null && Date.now() < deadline);
+    },
     [Symbol.asyncDispose]: dispose,
   };
 }
 
 interface Server {
   process: ChildProcess;
+  start(): ChildProcess;
   query(statement: string): void;
   url(database: string): string;
 }
@@ -81,8 +106,9 @@ function startMariadb(directory: string): Server {
     asNobody,
   );
   const options = ['--no-defaults', data, `--socket=${socket}`, '--skip-networking', '--skip-log-bin'];
+  const start = () => spawn(MARIADB!, options, background);
   return {
-    process: spawn(MARIADB!, options, background),
+    ...{ start, process: start() },
     query(input) {
       execFileSync('mariadb', ['--no-defaults', '-S', socket, '-u', 'root', '-N'], {
         ...{ input, stdio: 'pipe', timeout: LIMIT_MS },
@@ -96,8 +122,9 @@ function startPostgres(directory: string): Server {
   const data = join(directory, 'data');
   execFileSync(`${POSTGRES}/initdb`, ['-D', data, '-A', 'trust', '-U', 'ottavia'], asNobody);
   const options = ['-D', data, '-k', directory, '-c', 'listen_addresses='];
+  const start = () => spawn(`${POSTGRES}/postgres`, options, background);
   return {
-    process: spawn(`${POSTGRES}/postgres`, options, background),
+    ...{ start, process: start() },
     query(statement) {
       const place = ['-h', directory, '-U', 'ottavia', '-d', 'postgres'];
       execFileSync(`${POSTGRES}/psql`, [...place, '-q', '-c', statement], {

@@ -24,11 +24,14 @@ export class OttaviaProcess {
   stderr = '';
   readonly ended: Promise<Ended>;
 
-  /** `prefix` is a command that runs the program, such as `unshare --mount`. */
-  constructor(args: readonly string[], options: SpawnOptions & { prefix?: readonly string[] } = {}) {
-    const { prefix = [], ...rest } = options;
+  /** `prefix` is a command that runs the program, such as `unshare --mount`; `program` is another one that behaves like it. */
+  constructor(
+    args: readonly string[],
+    options: SpawnOptions & { prefix?: readonly string[]; program?: string } = {},
+  ) {
+    const { prefix = [], program: file = PROGRAM, ...rest } = options;
     const [program, ...before] = [...prefix, process.execPath];
-    this.child = spawn(program!, [...before, PROGRAM, ...args], { stdio: 'pipe', ...rest });
+    this.child = spawn(program!, [...before, file, ...args], { stdio: 'pipe', ...rest });
     this.child.stdout!.on('data', chunk => {
       this.stdout += chunk;
     });

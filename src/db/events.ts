@@ -2,8 +2,15 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { timestamp } from '../lib/clock.ts';
-import type { StatusEvent, Statuses } from '../model/status-event.ts';
+import {
+  LOAD_BALANCER_FACTS,
+  type LoadBalancerFacts,
+  type StatusEvent,
+  type Statuses,
+} from '../model/status-event.ts';
+import { UNOWNED_ID } from '../model/unowned.ts';
 import { chunks } from './children.ts';
+import { decodeRow } from './rows.ts';
 import type { AnnouncedRow, Db, OutboxRow, Trx } from './schema.ts';
 
 /** A database handle and its transactions have the same adapter. */
@@ -17,13 +24,18 @@ const CHILDREN = ['listener', 'pool', 'member'] as const;
 /** From now on, changes that are made through this handle are announced to these targets; what is so already is known to them. */
 export async function enableEvents(db: Db, targets: readonly string[]): Promise<void> {
   if (targets.length === 0) return;
-  // Another process that starts just now may do the same, and then has done it.
-  await noteWhatIs(db).catch(() => noteWhatIs(db));
+  await db.transaction().execute(noteWhatIs);
   targetsOf.set(keyOf(db), targets);
 }
 
 /** Every load balancer has its row before any transaction looks for it, so that two of them never both insert it. */
-async function noteWhatIs(db: Db): Promise<void> {
+async function noteWhatIs(db: Trx): Promise<void> {
+  // Locked, so that programs which start at the same moment do it one after the other.
+  await db
+    .updateTable('lease')
+    .set({ beats: sql<number>`beats + 1` })
+    .where('loadbalancer_id', '=', UNOWNED_ID)
+    .execute();
   const isThere = db.selectFrom('load_balancer').select('id').where('provisioning_status', '<>', 'DELETED');
   await db.deleteFrom('announced').where('loadbalancer_id', 'not in', isThere).execute();
   await db
@@ -57,7 +69,7 @@ export async function announce(trx: Trx, loadBalancerId: string, nowMs: number):
     .where('loadbalancer_id', '=', loadBalancerId)
     .execute();
   const before = new Map(rows.map(row => [row.resource_id, row]));
-  const { project_id, error_reason, resources } = await loadStatuses(
+  const { project_id, error_reason, resources, facts } = await loadStatuses(
     trx,
     loadBalancerId,
     before.get(loadBalancerId),
@@ -74,6 +86,7 @@ export async function announce(trx: Trx, loadBalancerId: string, nowMs: number):
     const event: StatusEvent = {
       ...{ id: randomUUID(), time: timestamp(nowMs), sequence: ++sequence },
       ...{ loadbalancer_id: loadBalancerId, project_id, ...about },
+      load_balancer: resource_type === 'loadbalancer' ? facts : null,
       error_reason: error_reason?.slice(0, REASON_LENGTH) ?? null,
     };
     return [event];
@@ -115,7 +128,7 @@ async function loadStatuses(trx: Trx, id: string, last: AnnouncedRow | undefined
   const columns = ['id', 'name', 'provisioning_status', 'operating_status'] as const;
   const lb = await trx
     .selectFrom('load_balancer')
-    .select([...columns, 'project_id', 'error_reason'])
+    .select([...columns, ...LOAD_BALANCER_FACTS, 'project_id', 'error_reason'])
     .where('id', '=', id)
     .executeTakeFirst();
   const resources: Named[] = [];
@@ -134,7 +147,13 @@ async function loadStatuses(trx: Trx, id: string, last: AnnouncedRow | undefined
       resources.push(...rows.map(row => ({ ...row, resource_type })));
     }
   }
-  return { project_id: lb?.project_id ?? null, error_reason: lb?.error_reason ?? null, resources };
+  const { project_id = null, error_reason = null } = lb ?? {};
+  return { project_id, error_reason, resources, facts: lb ? factsOf(lb) : null };
+}
+
+function factsOf(row: object): LoadBalancerFacts {
+  const all = decodeRow('load_balancer', row as never);
+  return Object.fromEntries(LOAD_BALANCER_FACTS.map(name => [name, all[name]])) as LoadBalancerFacts;
 }
 
 async function noteAnnounced(

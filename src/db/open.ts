@@ -1,5 +1,5 @@
 /** Opens the database by its URL and brings its schema up to date. */
-import { Kysely, SqliteDialect, sql } from 'kysely';
+import { Kysely, SqliteAdapter, SqliteDialect, sql } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { migrations } from './migrations/index.ts';
 import type { Db } from './schema.ts';
@@ -19,7 +19,7 @@ export async function openDatabase(url: string, { isShared = true } = {}): Promi
 async function openFile(path: string, isShared: boolean): Promise<Db> {
   try {
     const { database, version } = openSqlite(path, isShared);
-    const db = new Kysely<never>({ dialect: new SqliteDialect({ database }) }) as unknown as Db;
+    const db = new Kysely<never>({ dialect: new FileDialect({ database }) }) as unknown as Db;
     await migrate(db);
     version.attach(db);
     return db;
@@ -35,6 +35,17 @@ async function openFile(path: string, isShared: boolean): Promise<Db> {
   }
 }
 
+/** Migrations are one transaction: a process that dies in one leaves nothing of it. */
+class FileDialect extends SqliteDialect {
+  override createAdapter(): SqliteAdapter {
+    return new (class extends SqliteAdapter {
+      override get supportsTransactionalDdl(): boolean {
+        return true;
+      }
+    })();
+  }
+}
+
 async function openServer(url: string): Promise<Db> {
   const dialect = findServerDialect(url);
   if (!dialect)
@@ -44,8 +55,7 @@ async function openServer(url: string): Promise<Db> {
   const db = new Kysely<never>({ dialect }) as unknown as Db;
   try {
     // Tables take over how their database compares text: as bytes, like the others.
-    if (!isPostgres(url))
-      await sql.raw('alter database character set utf8mb4 collate utf8mb4_bin').execute(db);
+    if (!isPostgres(url)) await ensureByteCollation(db);
     await migrate(db);
     return db;
   } catch (cause) {
@@ -54,7 +64,13 @@ async function openServer(url: string): Promise<Db> {
   }
 }
 
-/** Brings the schema to the newest migration; success when it is there. */
+async function ensureByteCollation(db: Db): Promise<void> {
+  const { rows } = await sql<{ name: string }>`select @@collation_database as name`.execute(db);
+  if (rows[0]?.name === 'utf8mb4_bin') return;
+  await sql.raw('alter database character set utf8mb4 collate utf8mb4_bin').execute(db);
+}
+
+/** Brings the schema to the newest migration; success when it is there. Of programs that start together one does it, and the others wait. */
 async function migrate(db: Db): Promise<void> {
   const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
   const { error } = await migrator.migrateToLatest();

@@ -214,6 +214,8 @@ describe('delivery of events', () => {
     for (let i = 0; i < 3; i++) deliver(hook());
     for (const id of ids) await settle(id);
     await until(() => expect(receiver.accepted).toHaveLength(38));
+    // What was accepted is noted as well: else it would come again, as after a death.
+    await until(async () => expect(await db.selectFrom('outbox').select('id').execute()).toHaveLength(2));
     aheadMs += 61_000;
     await untilEmpty();
     const byId = Map.groupBy(receiver.accepted, event => event.loadbalancer_id);

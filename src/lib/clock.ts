@@ -15,6 +15,15 @@ export const systemClock: Clock = {
   },
 };
 
+/**
+ * Tells how many milliseconds have passed since this call, rather too many than too few: of the machine's two clocks one may be set, and
+ * the other may stand still while the machine does.
+ */
+export function stopwatch(): () => number {
+  const [count, time] = [performance.now(), Date.now()];
+  return () => Math.max(performance.now() - count, Date.now() - time);
+}
+
 /** Naive UTC with microseconds, as the API prints times: `2026-11-22T00:38:53.123000`. */
 export function timestamp(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 23)}000`;

@@ -1,4 +1,4 @@
-/** What `ottavia` understands: the system itself (`standalone`), what is left of it (`leftovers`), its settings (`config`), and its client (everything else). */
+/** What `ottavia` understands: the system itself, whole (`standalone`) or by its programs, what is left of it (`leftovers`), its settings (`config`), and its client (everything else). */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { CliError } from '../cli/cli-error.ts';
@@ -9,6 +9,15 @@ const CONFIG_FILE = [
   'A file in the form of octavia.conf (repeat for more)',
   (path: string, before?: string[]) => [...(before ?? []), path],
 ] as const;
+
+/** They share a database, and a broker if there is one; of each there may be any number. */
+const PROGRAMS = [
+  ['api', 'serves the API'],
+  ['worker', 'makes load balancers real'],
+  ['health-manager', 'receives heartbeats and looks for silent amphorae'],
+  ['housekeeping', 'purges rows, renews certificates, keeps spare amphorae and delivers events'],
+] as const;
+const NO_CLIENT = ['standalone', 'leftovers', 'config', ...PROGRAMS.map(([kind]) => kind)];
 
 /** Runs one command line; returns the exit code. */
 export async function runCommand(argv: readonly string[]): Promise<number> {
@@ -34,6 +43,15 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
       const { runStandalone } = await import('./standalone.ts');
       exitCode = await runStandalone(options);
     });
+  for (const [kind, does] of PROGRAMS)
+    program
+      .command(kind)
+      .description(`Run the program of many that ${does}; SIGTERM stops it`)
+      .option(...CONFIG_FILE)
+      .action(async (options: { configFile?: string[] }) => {
+        const { runProgram } = await import('./program.ts');
+        exitCode = await runProgram(kind, options);
+      });
   program
     .command('leftovers')
     .description('Show which instances and ports of a standalone system nobody owns any more')
@@ -55,7 +73,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
 
   try {
     // The system itself does not load its client, nor the other way round.
-    if (!['standalone', 'leftovers', 'config'].includes(argv[2] ?? '')) {
+    if (!NO_CLIENT.includes(argv[2] ?? '')) {
       const { addClientCommands } = await import('../cli/program.ts');
       addClientCommands(program, {
         out: process.stdout,

@@ -12,7 +12,8 @@ import { silentLog } from '../lib/log.ts';
 import { startWebServer, WEB_PORT, type WebServer } from './demo-servers.ts';
 import { flatten, getLb, interrupted, isMember, out, request, seconds, step, until } from './demo-steps.ts';
 import { listLeftovers } from './purge.ts';
-import { describe, purgeDirectory, type Standalone, startStandalone } from './standalone.ts';
+import { purgeDirectory, type Standalone, startStandalone } from './standalone.ts';
+import { describe } from './start.ts';
 import { extendPath } from './start-checks.ts';
 
 const REQUESTS = 20;

@@ -1,4 +1,4 @@
-/** The one HTTP server of a standalone system: load balancing at `/`, and beside it identity, network and key manager. */
+/** The HTTP server: load balancing at `/`, and in a standalone system identity, network and key manager beside it. */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import Fastify, { type FastifyInstance } from 'fastify';
@@ -14,10 +14,8 @@ import { networkApi } from '../standalone/network-api.ts';
 
 export interface HttpServerParts {
   api: Omit<ApiDeps, 'authenticate'>;
-  /** What the network API reads and writes. */
-  cloud: NetworkCloud;
-  /** What the key manager keeps. */
-  secretTables: SecretTables;
+  /** What the network API reads and writes and the key manager keeps, in a system that has its own. */
+  cloud: { network: NetworkCloud; secretTables: SecretTables } | undefined;
   /** The standalone identity, which is served here too. */
   identity: Identity | undefined;
   /** Another one; without either, nobody is asked who he is. */
@@ -31,9 +29,12 @@ export function buildHttpServer(parts: HttpServerParts): FastifyInstance {
   // Requests under way end; connections that wait for more do not hold up a stop.
   const app = Fastify({ ...serverOptions(api), forceCloseConnections: 'idle' });
   if (identity) void app.register(identityApi({ identity, baseUri }), { prefix: '/identity' });
-  void app.register(networkApi({ cloud, baseUri, authenticate }), { prefix: '/network' });
-  const keyManager = { secrets: parts.secretTables, clock: api.clock, baseUri, authenticate };
-  void app.register(keyManagerApi(keyManager), { prefix: '/key-manager' });
+  if (cloud) {
+    const network = networkApi({ cloud: cloud.network, baseUri, authenticate });
+    void app.register(network, { prefix: '/network' });
+    const keyManager = { secrets: cloud.secretTables, clock: api.clock, baseUri, authenticate };
+    void app.register(keyManagerApi(keyManager), { prefix: '/key-manager' });
+  }
   const deps = { ...api, authenticate };
   // Beside Neutron's own resources, where the clients of Neutron's load balancers look.
   void app.register(lbaasV2Plugin, { deps, prefix: '/network/v2.0' });

@@ -2,25 +2,25 @@
 
 /** By section, names separated by blanks. Source: contract controller.md 15 and its list of removed options. */
 const KNOWN: Record<string, string> = {
-  DEFAULT: `host transport_url control_exchange rpc_response_timeout executor_thread_pool_size
+  DEFAULT: `host rpc_response_timeout executor_thread_pool_size
     allow_bulk api_extensions_path api_handler api_paste_config octavia_plugins`,
   api_settings: `api_handler api_v1_enabled api_v2_enabled`,
   amphora_agent: `agent_server_network_dir agent_server_network_file amphora_id
     amphora_udp_driver`,
   compute: 'max_retries retry_interval retry_backoff retry_max',
   networking: `max_retries retry_interval retry_backoff retry_max port_detach_timeout lb_network_name`,
-  oslo_messaging: 'topic event_stream_topic',
+  oslo_messaging: 'event_stream_topic',
   haproxy_amphora: `haproxy_template connection_max_retries connection_retry_interval
     active_connection_max_retries active_connection_retry_interval active_connection_rety_interval
     build_rate_limit build_active_retries
     build_retry_interval bind_host bind_port lb_network_interface respawn_count
-    respawn_interval client_cert server_ca api_db_commit_retry_attempts api_db_commit_retry_initial_delay
+    respawn_interval api_db_commit_retry_attempts api_db_commit_retry_initial_delay
     api_db_commit_retry_backoff api_db_commit_retry_max use_upstart user_group key_path`,
   health_manager: `health_update_threads stats_update_threads sock_rlimit status_update_threads
     event_streamer_driver event_stream_transport_url sync_provisioning_status health_update_driver stats_update_driver`,
   controller_worker: `workers amp_flavor_id amp_image_tag amp_image_owner_id amp_image_id amp_ssh_key_name
-    amp_ssh_access_allowed amp_timezone amp_secgroup_list client_ca volume_driver image_driver distributor_driver
-    statistics_drivers user_data_config_drive amphora_delete_retries amphora_delete_retry_interval event_notifications
+    amp_ssh_access_allowed amp_timezone amp_secgroup_list volume_driver image_driver distributor_driver
+    statistics_drivers user_data_config_drive amphora_delete_retries amphora_delete_retry_interval
     db_commit_retry_attempts db_commit_retry_initial_delay db_commit_retry_backoff db_commit_retry_max
     cert_generator`,
   task_flow: `engine max_workers disable_revert persistence_connection jobboard_enabled jobboard_backend_driver
@@ -30,8 +30,7 @@ const KNOWN: Record<string, string> = {
     jobboard_zookeeper_ssl_options jobboard_etcd_ssl_options jobboard_etcd_timeout jobboard_etcd_api_path
     jobboard_expiration_time jobboard_save_logbook`,
   certificates: `cert_generator barbican_auth service_name endpoint region_name endpoint_type
-    ca_certificates_file insecure server_certs_key_passphrase signing_digest storage_path
-    ca_certificate ca_private_key ca_private_key_passphrase`,
+    ca_certificates_file insecure server_certs_key_passphrase signing_digest storage_path`,
   keepalived_vrrp: `vrrp_advert_int vrrp_check_interval vrrp_fail_count vrrp_success_count vrrp_garp_refresh_interval
     vrrp_garp_refresh_count`,
   nova: `service_name endpoint region_name endpoint_type ca_certificates_file insecure enable_anti_affinity

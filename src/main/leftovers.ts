@@ -9,7 +9,8 @@ import { timestamp } from '../lib/clock.ts';
 import { type Leftover, listLeftovers } from '../providers/amphora/garbage.ts';
 import { holdsSystem } from './data-directory.ts';
 import { SYSTEM_ID_FACT } from './purge.ts';
-import { readStandaloneSettings, type StandaloneOptions, StartError } from './standalone.ts';
+import { readStandaloneSettings, type StandaloneOptions } from './standalone.ts';
+import { StartError } from './start.ts';
 
 /** Prints them, one in a line, whether the system runs or not. Returns the exit code. */
 export async function runLeftovers(options: StandaloneOptions): Promise<number> {

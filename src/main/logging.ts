@@ -3,10 +3,14 @@ import { styleText } from 'node:util';
 import { type Logger, pino } from 'pino';
 import type { Log, LogFields } from '../lib/log.ts';
 
-/** Lines for people when the stream is a terminal, else one JSON object per line. */
-export function openLog(stream: NodeJS.WriteStream & { fd: number }, debug: boolean): Log {
+/** Lines for people when the stream is a terminal, else one JSON object per line; `base` is in each of these. */
+export function openLog(
+  stream: NodeJS.WriteStream & { fd: number },
+  debug: boolean,
+  base: LogFields | null = null,
+): Log {
   if (stream.isTTY) return new LineLog(stream, debug);
-  const options = { level: debug ? 'debug' : 'info', base: null, timestamp: pino.stdTimeFunctions.isoTime };
+  const options = { level: debug ? 'debug' : 'info', base, timestamp: pino.stdTimeFunctions.isoTime };
   const logger: Logger = pino(options, pino.destination({ dest: stream.fd, sync: true }));
   return logger;
 }

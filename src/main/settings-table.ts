@@ -37,6 +37,11 @@ const ALPN_PROTOCOLS = ['h2', 'http/1.1', 'http/1.0'];
 export const SETTINGS = {
   DEFAULT: {
     debug: boolean(false, 'Log more: every step of every pass.'),
+    transport_url: secret(
+      '',
+      'The RabbitMQ that programs nudge each other through, `rabbit://user:password@host:5672/`; without one, workers find what there is to do by looking.',
+    ),
+    control_exchange: text('octavia', 'The exchange that notifications are sent to.'),
   },
   api_settings: {
     bind_host: text('127.0.0.1', 'The address that the API listens on.', { old: ['DEFAULT.bind_host'] }),
@@ -158,6 +163,44 @@ export const SETTINGS = {
       { standalone: new Secret(''), old: ['DEFAULT.sql_connection', 'DATABASE.sql_connection'] },
     ),
   },
+  oslo_messaging: {
+    topic: optionalText('What the queue of nudges is named after; without it, ottavia.'),
+  },
+  oslo_messaging_rabbit: {
+    ssl: boolean(false, 'RabbitMQ is spoken to by TLS.', {
+      old: ['oslo_messaging_rabbit.rabbit_use_ssl'],
+    }),
+    ssl_ca_file: optionalText("Who signed RabbitMQ's certificate; without it, whom the system trusts.", {
+      old: ['oslo_messaging_rabbit.kombu_ssl_ca_certs'],
+    }),
+    heartbeat_timeout_threshold: integer(
+      60,
+      [0, 3600],
+      'Seconds of silence after which RabbitMQ counts as gone.',
+    ),
+    amqp_durable_queues: boolean(false, 'Exchange and queues of notifications outlive RabbitMQ.', {
+      old: ['oslo_messaging_rabbit.rabbit_durable_queues'],
+    }),
+    rabbit_quorum_queue: boolean(
+      false,
+      'Queues of notifications are quorum queues, and so outlive RabbitMQ.',
+    ),
+  },
+  oslo_messaging_notifications: {
+    driver: choice(
+      'noop',
+      { noop: ['', 'test'], messagingv2: [], messaging: [] },
+      'How every change of a status of load balancers is told to other services of OpenStack.',
+      { old: ['DEFAULT.notification_driver'] },
+    ),
+    transport_url: secret('', 'Their RabbitMQ; without it, the one of [DEFAULT].', {
+      old: ['DEFAULT.notification_transport_url'],
+    }),
+    topics: list('What the queues of notifications are named after.', {
+      default: ['notifications'],
+      old: ['DEFAULT.notification_topics'],
+    }),
+  },
   health_manager: {
     bind_ip: text('127.0.0.1', 'The address that receives heartbeats.', { standalone: '' }),
     bind_port: integer(5555, [0, 65535], 'The UDP port that receives heartbeats.'),
@@ -170,7 +213,7 @@ export const SETTINGS = {
       [1, 86_400],
       'Seconds of silence after which an amphora counts as failed.',
       {
-        standalone: 5,
+        standalone: 3,
       },
     ),
     health_check_interval: integer(3, [1, 3600], 'Seconds between two looks for silent amphorae.', {
@@ -257,12 +300,14 @@ export const SETTINGS = {
       },
       'How the worker talks to agents.',
     ),
+    event_notifications: boolean(true, 'Notifications are sent, if they have a driver.'),
     amp_boot_network_list: list(
       'Networks of every amphora, the management network first; standalone has its own.',
       {
         old: ['controller_worker.amp_network'],
       },
     ),
+    client_ca: text('/etc/octavia/certs/ca_01.pem', 'What agents verify controllers with.'),
     amp_active_retries: integer(
       30,
       [1, 100_000],
@@ -279,8 +324,10 @@ export const SETTINGS = {
       'How often a silent amphora is asked before it is replaced.',
     ),
     failover_connection_retry_interval: integer(5, [1, 3600], 'Seconds that it has for each answer.', {
-      standalone: 1,
+      standalone: 2,
     }),
+    client_cert: text('/etc/octavia/certs/client.pem', "The controllers' certificate and key, for agents."),
+    server_ca: text('/etc/octavia/certs/server_ca.pem', 'What controllers verify agents with.'),
     timeout_client_data: integer(50_000, [0, 86_400_000], 'Milliseconds; the default of new listeners.'),
     timeout_member_connect: integer(5000, [0, 86_400_000], 'Milliseconds; the default of new listeners.'),
     timeout_member_data: integer(50_000, [0, 86_400_000], 'Milliseconds; the default of new listeners.'),
@@ -368,6 +415,11 @@ export const SETTINGS = {
       'The key manager that references of listeners and pools lead to; noop has whatever it is asked for.',
       { standalone: 'standalone' },
     ),
+    ca_certificate: optionalText(
+      'The authority that signs the certificates of agents; standalone has its own, as for the other files of authorities.',
+    ),
+    ca_private_key: optionalText('Its key.'),
+    ca_private_key_passphrase: secret('', 'What the key is encrypted with.'),
     cert_validity_time: integer(
       2_592_000,
       [60, 3_153_600_000],

@@ -1,12 +1,12 @@
 /** `ottavia standalone`: the whole system in one process, on one data directory. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { errorChain } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { DataDirectory, DirectoryInUse, holdsSystem } from './data-directory.ts';
 import { openLog } from './logging.ts';
-import { readSettings, type Settings, SettingsError } from './settings.ts';
+import { readSettings, type Settings } from './settings.ts';
+import { describe, firstSignal, readFiles, StartError } from './start.ts';
 import { extendPath, findStartProblems } from './start-checks.ts';
 import type { System } from './system.ts';
 
@@ -33,9 +33,6 @@ export interface Standalone {
   /** Ends everything of this process; amphorae go on carrying traffic. */
   stop(): Promise<void>;
 }
-
-/** What a user reads before the program ends with a failure; no stack. */
-export class StartError extends Error {}
 
 /** The command itself: runs until a signal ends it. Returns the exit code. */
 export async function runStandalone(options: StandaloneOptions): Promise<number> {
@@ -146,17 +143,10 @@ export function readStandaloneSettings(options: StandaloneOptions): {
   settings: Settings;
   remarks: string[];
 } {
-  const files = (options.configFile ?? []).map(path => {
-    try {
-      return { path, text: readFileSync(path, 'utf8') };
-    } catch (cause) {
-      throw new StartError(`Cannot read configuration file ${path}: ${(cause as Error).message}`, { cause });
-    }
-  });
   const listen = options.listen === undefined ? undefined : parseListen(options.listen);
   return readSettings({
     program: 'standalone',
-    files,
+    files: readFiles(options.configFile ?? []),
     environment: process.env,
     commandLine: {
       'api_settings.bind_host': listen?.host,
@@ -187,33 +177,4 @@ function checkNotInUse(dataDir: string): void {
     // Other problems of the directory stand in the list that is shown instead.
     if (error instanceof DirectoryInUse) throw error;
   }
-}
-
-/** The first SIGTERM or SIGINT; a second one of either ends the process at once. */
-function firstSignal(): Promise<NodeJS.Signals> {
-  const signals = ['SIGTERM', 'SIGINT'] as const;
-  return new Promise(done => {
-    const onSignal = (signal: NodeJS.Signals) => {
-      for (const each of signals) process.off(each, onSignal);
-      done(signal);
-    };
-    for (const each of signals) process.on(each, onSignal);
-  });
-}
-
-/** The sentence for a failure; what the disk says is put into words with a remedy. */
-export function describe(error: unknown, dataDir: string): string {
-  for (let e = error; e instanceof Error; e = e.cause) {
-    const { code, errcode, syscall } = e as NodeJS.ErrnoException & { errcode?: number };
-    if (code === 'EADDRINUSE' && syscall === 'listen')
-      return `Cannot listen: ${e.message}. Stop the other program, or choose another port with --listen`;
-    if (code === 'ENOSPC' || errcode === 13)
-      return `Cannot write to data directory ${resolve(dataDir)}: the disk is full. Free some space and start again`;
-    if (code === 'EROFS' || errcode === 8)
-      return `Cannot write to data directory ${resolve(dataDir)}: it is read-only. Choose another with --data-dir`;
-  }
-  // These say it all themselves; the words of a library behind them would only hide the remedy.
-  const isWhole =
-    error instanceof StartError || error instanceof DirectoryInUse || error instanceof SettingsError;
-  return isWhole ? error.message : errorChain(error);
 }

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { errorChain } from '../lib/errors.ts';
 import { TLS_VERSIONS } from '../model/listener.ts';
+import { findBrokerProblems } from './queue.ts';
 import type { Settings } from './settings.ts';
 
 /** Programs of the host that amphorae in namespaces are made of, with the Debian package of each. */
@@ -45,6 +46,7 @@ export async function findStartProblems(needs: StartNeeds): Promise<string[]> {
     ...findKeystoneProblems(needs.settings),
     ...findTlsProblems(needs.settings),
     ...findWebhookProblems(needs.settings),
+    ...findBrokerProblems(needs.settings),
     ...(usesHost
       ? [...findMissingPrograms(), ...findMissingRights(), ...findMissingAgent(needs.agentProgram)]
       : []),
@@ -66,7 +68,7 @@ export function describedProviders(enabled: readonly string[]): [name: string, d
 
 /** What only programs of their own can use has no meaning in one process yet. */
 function findUnsupportedDrivers(settings: Settings): string[] {
-  const { controller_worker: drivers, api_settings: api, certificates } = settings;
+  const { controller_worker: drivers, certificates } = settings;
   const problems: string[] = [];
   if (drivers.compute_driver === 'nova' || drivers.network_driver === 'neutron')
     problems.push(
@@ -74,15 +76,24 @@ function findUnsupportedDrivers(settings: Settings): string[] {
     );
   if (certificates.cert_manager === 'barbican')
     problems.push('Cannot use a Barbican from standalone: set cert_manager to standalone or noop');
+  return [...problems, ...findDriverMixProblems(settings), ...findProviderProblems(settings)];
+}
+
+export function findDriverMixProblems({ controller_worker: drivers }: Settings): string[] {
   const kinds = [
     drivers.compute_driver === 'noop',
     drivers.network_driver === 'noop',
     drivers.amphora_driver === 'noop',
   ];
   if (kinds.includes(true) && kinds.includes(false))
-    problems.push(
+    return [
       'Cannot mix noop with real drivers: compute_driver, network_driver and amphora_driver must all be noop, or none; --drivers noop sets all three',
-    );
+    ];
+  return [];
+}
+
+export function findProviderProblems({ api_settings: api }: Settings): string[] {
+  const problems: string[] = [];
   const providers = describedProviders(api.enabled_provider_drivers).map(([name]) => name);
   for (const name of providers.filter(each => !PROVIDER_NAMES.includes(each)))
     problems.push(
@@ -95,7 +106,7 @@ function findUnsupportedDrivers(settings: Settings): string[] {
   return problems;
 }
 
-function findKeystoneProblems({ api_settings, keystone_authtoken: auth }: Settings): string[] {
+export function findKeystoneProblems({ api_settings, keystone_authtoken: auth }: Settings): string[] {
   if (api_settings.auth_strategy !== 'keystone') return [];
   const missing = [
     ...(auth.auth_url === null && auth.www_authenticate_uri === null ? ['auth_url'] : []),
@@ -114,7 +125,7 @@ export const webhookUrlsOf = ({ ottavia }: Settings): string[] => {
 };
 
 /** URLs are not told: there may be a token in them. */
-function findWebhookProblems(settings: Settings): string[] {
+export function findWebhookProblems(settings: Settings): string[] {
   const urls = webhookUrlsOf(settings);
   const isBad = (url: string) => !URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol);
   const bad = urls.flatMap((url, i) => (isBad(url) ? [`number ${i + 1}`] : []));
@@ -129,7 +140,7 @@ function findWebhookProblems(settings: Settings): string[] {
 }
 
 /** Defaults that users would be refused. Source: contract api.md 6.5. */
-function findTlsProblems({ api_settings: api }: Settings): string[] {
+export function findTlsProblems({ api_settings: api }: Settings): string[] {
   const minimum = api.minimum_tls_version;
   const versions: readonly string[] = TLS_VERSIONS;
   if (minimum !== null && !versions.includes(minimum))
@@ -224,17 +235,17 @@ function findDirectoryProblems(given: string): string[] {
   ];
 }
 
-function findPortProblem(host: string, port: number): Promise<string[]> {
+export function findPortProblem(host: string, port: number, option = '--listen'): Promise<string[]> {
   if (port === 0) return Promise.resolve([]);
   return new Promise(done => {
     const server = createServer();
     server.once('error', (error: NodeJS.ErrnoException) => {
       const where = `${host}:${port}`;
       const sentences: Record<string, string> = {
-        EADDRINUSE: `Cannot listen on ${where}: another program does. Stop it, or choose another port with --listen`,
-        EADDRNOTAVAIL: `Cannot listen on ${where}: this machine does not have the address. Choose another with --listen`,
-        EACCES: `Cannot listen on ${where}: ports below 1024 are for root. Choose another port with --listen`,
-        ENOTFOUND: `Cannot listen on ${where}: there is no such host. Choose another with --listen`,
+        EADDRINUSE: `Cannot listen on ${where}: another program does. Stop it, or choose another port with ${option}`,
+        EADDRNOTAVAIL: `Cannot listen on ${where}: this machine does not have the address. Choose another with ${option}`,
+        EACCES: `Cannot listen on ${where}: ports below 1024 are for root. Choose another port with ${option}`,
+        ENOTFOUND: `Cannot listen on ${where}: there is no such host. Choose another with ${option}`,
       };
       done([sentences[error.code ?? ''] ?? `Cannot listen on ${where}: ${errorChain(error)}`]);
     });

@@ -10,7 +10,7 @@ export const loadBalancer = noun('loadbalancer', 'Load balancing:', 'Load balanc
   tagged: true,
   cascade: true,
   columns: 'id name project_id vip_address provisioning_status operating_status provider',
-  unset: 'name description vip-qos-policy-id vip-sg-id',
+  unset: 'name description flavor vip-qos-policy-id vip-sg-id',
   extend: addWhy,
   actions: [
     {
@@ -45,7 +45,7 @@ export const loadBalancer = noun('loadbalancer', 'Load balancing:', 'Load balanc
     option('--project <project>', 'Whose it is', 'create'),
     option('--provider <provider>', 'The provider', CHOSEN),
     option('--availability-zone <availabilityzone>', 'The availability zone', CHOSEN),
-    option('--flavor <flavor>', 'The flavor', CHOSEN),
+    option('--flavor <flavor>', 'The flavor; another one changes topology and size in place', ALL),
     option('--provisioning-status <status>', 'Those with this provisioning status', 'list', {
       choices: PROVISIONING_STATUSES,
     }),

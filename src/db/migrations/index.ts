@@ -12,6 +12,7 @@ import { portLimits } from './0009-port-limits.ts';
 import { vrrpGroups } from './0011-vrrp-groups.ts';
 import { amphoraDoubts } from './0012-amphora-doubts.ts';
 import { statusEvents } from './0014-status-events.ts';
+import { amphoraBuiltFor } from './0015-amphora-built-for.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001-initial': initial,
@@ -26,4 +27,5 @@ export const migrations: Record<string, Migration> = {
   '0011-vrrp-groups': vrrpGroups,
   '0012-amphora-doubts': amphoraDoubts,
   '0014-status-events': statusEvents,
+  '0015-amphora-built-for': amphoraBuiltFor,
 };

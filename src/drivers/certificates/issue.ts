@@ -69,7 +69,7 @@ export async function issueLeaf(
     issuer: signer.subject,
     notBefore: spec.notBefore,
     notAfter: spec.notAfter,
-    signingAlgorithm: ALGORITHM,
+    signingAlgorithm: signer.algorithm,
     publicKey: keys.publicKey,
     signingKey: signer.key,
     extensions: [
@@ -96,7 +96,7 @@ export async function issueRevocationList(issuer: Issuer, validity: Validity): P
     issuer: signer.subject,
     thisUpdate: validity.notBefore,
     nextUpdate: validity.notAfter,
-    signingAlgorithm: ALGORITHM,
+    signingAlgorithm: signer.algorithm,
     signingKey: signer.key,
   });
   // OpenSSL knows this label only.
@@ -106,6 +106,7 @@ export async function issueRevocationList(issuer: Issuer, validity: Validity): P
 interface Signer {
   subject: string;
   key: webcrypto.CryptoKey;
+  algorithm: SigningAlgorithm;
   keyIdentifier: x509.AuthorityKeyIdentifierExtension;
 }
 
@@ -122,7 +123,7 @@ async function readSigner(issuer: Issuer): Promise<Signer> {
   const authority = new x509.X509Certificate(issuer.pem);
   return {
     subject: authority.subject,
-    key: await importKey(issuer.key),
+    ...(await importKey(issuer.key)),
     keyIdentifier: await x509.AuthorityKeyIdentifierExtension.create(await authority.publicKey.export()),
   };
 }
@@ -148,7 +149,19 @@ async function exportKey(key: webcrypto.CryptoKey): Promise<Secret> {
   return new Secret(String(pem));
 }
 
-function importKey(key: Secret): Promise<webcrypto.CryptoKey> {
-  const der = createPrivateKey(key.reveal()).export({ type: 'pkcs8', format: 'der' });
-  return webcrypto.subtle.importKey('pkcs8', der, ALGORITHM, false, ['sign']);
+type SigningAlgorithm = typeof ALGORITHM | { name: string; namedCurve?: string; hash: string };
+
+/** Authorities that an operator brings are RSA as often as not. */
+async function importKey(key: Secret): Promise<{ key: webcrypto.CryptoKey; algorithm: SigningAlgorithm }> {
+  const own = createPrivateKey(key.reveal());
+  const curve = CURVES[own.asymmetricKeyDetails?.namedCurve ?? ''];
+  const algorithm =
+    own.asymmetricKeyType === 'rsa'
+      ? { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' }
+      : { ...ALGORITHM, namedCurve: curve ?? ALGORITHM.namedCurve };
+  const der = own.export({ type: 'pkcs8', format: 'der' });
+  return { key: await webcrypto.subtle.importKey('pkcs8', der, algorithm, false, ['sign']), algorithm };
 }
+
+/** OpenSSL's names and those of WebCrypto. */
+const CURVES: Record<string, string> = { prime256v1: 'P-256', secp384r1: 'P-384', secp521r1: 'P-521' };
