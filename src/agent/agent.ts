@@ -25,6 +25,9 @@ import { createAgentServer, readCredentials } from './server.ts';
 import { Lane } from './wait.ts';
 
 const LONGEST_PAUSE_MS = 30_000;
+/** A process closes what it has open a moment before it counts as ended. */
+const ALARM_MS = 500;
+const ALARMED_PAUSE_MS = 50;
 
 export class Agent {
   readonly #config: AgentConfig;
@@ -34,7 +37,10 @@ export class Agent {
   /** Messages: their counters must not mix. */
   readonly #reports = new Lane();
   readonly #haproxy: Haproxy;
-  readonly #deaths = new DeathWatch(() => this.#watchSoon(0));
+  readonly #deaths = new DeathWatch(() => {
+    this.#alarmedUntil = performance.now() + ALARM_MS;
+    this.#watchSoon(0);
+  });
   readonly #keepalived: Keepalived;
   readonly #lvs: Lvs;
   readonly #interfaces: Interfaces;
@@ -46,6 +52,7 @@ export class Agent {
   #lastSentAt = Number.NEGATIVE_INFINITY;
   #lastStatuses = '';
   #timer: NodeJS.Timeout | undefined;
+  #alarmedUntil = 0;
   #stopped = false;
   #reviveFailures = 0;
   #reviveNotBefore = 0;
@@ -126,6 +133,7 @@ export class Agent {
     try {
       ensureBootFiles(this.#config.paths, agentProgram);
       await this.#interfaces.restore();
+      await this.#keepalived.restore();
       for (const id of listLoadBalancers(this.#config.paths)) await this.#haproxy.admitClients(id);
     } catch (error) {
       // Requests are answered all the same, so that the controller sees what is wrong.
@@ -191,8 +199,10 @@ export class Agent {
       // The next look finds what is still wrong.
       this.#log.error({ reason: errorChain(error) }, 'look failed');
     }
-    const untilDueMs = this.#lastSentAt + this.#intervalMs - performance.now();
-    this.#watchSoon(Math.max(Math.min(this.#config.statusCheckIntervalMs, untilDueMs), 10));
+    const now = performance.now();
+    const untilDueMs = this.#lastSentAt + this.#intervalMs - now;
+    const pauseMs = now < this.#alarmedUntil ? ALARMED_PAUSE_MS : this.#config.statusCheckIntervalMs;
+    this.#watchSoon(Math.max(Math.min(pauseMs, untilDueMs), 10));
   }
 
   #isSomethingDead(): boolean {
@@ -236,7 +246,14 @@ export class Agent {
   }
 
   #rereadSettings(): void {
-    const { heartbeat, memberDrainTimeoutMs } = readAgentConfig(this.#config.paths.configFile);
+    const { heartbeat, memberDrainTimeoutMs, topology } = readAgentConfig(this.#config.paths.configFile);
+    if (this.#config.topology !== topology) {
+      this.#config.topology = topology;
+      this.#lvs.noteTopology().catch(error => {
+        // The next change of a listener has it looked at.
+        this.#log.error({ reason: errorChain(error) }, 'keepalived does not look at all listeners');
+      });
+    }
     this.#haproxy.drainTimeoutMs = memberDrainTimeoutMs;
     this.#intervalMs = heartbeat.intervalMs;
     this.#sender.settings = heartbeat;

@@ -39,7 +39,8 @@ export interface HeartbeatSettings {
 
 export interface AgentConfig {
   readonly amphoraId: string;
-  readonly topology: Topology;
+  /** `PUT /config` changes it as well; the interface of the VIP follows when it is plugged again. */
+  topology: Topology;
   readonly bindHost: string;
   readonly bindPort: number;
   readonly haproxyCommand: string;
@@ -74,7 +75,7 @@ export function decodeAgentConfig(text: string, configFile: string): AgentConfig
   const amphoraId = option('amphora_agent', 'amphora_id', '');
   if (amphoraId === '') throw new Error('[amphora_agent] amphora_id is missing');
   const base = option('haproxy_amphora', 'base_path', '/var/lib/octavia');
-  return Object.freeze({
+  return {
     amphoraId,
     topology: option('controller_worker', 'loadbalancer_topology', 'SINGLE') as Topology,
     bindHost: option('haproxy_amphora', 'bind_host', '::'),
@@ -102,7 +103,7 @@ export function decodeAgentConfig(text: string, configFile: string): AgentConfig
       metricsSocket: join(base, 'agent-metrics.sock'),
       programs: '/usr/local/bin',
     }),
-  });
+  };
 }
 
 function decodeHeartbeatSettings(

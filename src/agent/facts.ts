@@ -115,6 +115,7 @@ export async function getDetails(paths: Paths, lvs: readonly AgentListener[]): P
     active_tuned_profiles: (findText('/etc/tuned/active_profile') ?? '').trim(),
     topology: 'SINGLE',
     topology_status: 'OK',
+    changes_topology: true,
     listeners: [...listListeners(paths), ...lvs].map(listener => listener.uuid).sort(),
     packages: {},
   };

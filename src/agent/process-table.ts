@@ -1,5 +1,5 @@
 /** Daemons known by their pid files: alive or not, and ending them. It replaces an init system, and outlives the agent. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { findText } from './files.ts';
 import { awaitCondition } from './wait.ts';
 
@@ -40,9 +40,16 @@ function commandLine(pid: number): string[] {
 
 const GRACE_MS = 5_000;
 
+/** Every process that was started with `argument`, and their children that run the same program. */
+export function listStartedWith(argument: string): number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter(pid => pid > 1 && commandLine(pid).includes(argument) && isAlive(pid));
+}
+
 /** Asks the process to end, then forces it; returns when it is gone. */
-export async function endProcess(pid: number): Promise<void> {
-  signalProcess(pid, 'SIGTERM');
+export async function endProcess(pid: number, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+  signalProcess(pid, signal);
   if (await awaitCondition(() => !isAlive(pid), GRACE_MS)) return;
   signalProcess(pid, 'SIGKILL');
   if (!(await awaitCondition(() => !isAlive(pid), GRACE_MS))) {

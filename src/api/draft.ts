@@ -222,6 +222,8 @@ export interface DraftOptions {
   strict: boolean;
   /** null: nothing is limited. */
   quotas: QuotaDefaults | null;
+  /** In the same transaction, before the plan: locks what it relies on beside the load balancer. */
+  lock?: ((trx: Trx) => Promise<void>) | undefined;
 }
 
 /**
@@ -236,9 +238,10 @@ export async function writeDraft(
 ): Promise<boolean> {
   const onlyIn = options.strict ? STRICTLY_MUTABLE : undefined;
   try {
-    const { nowMs, strict, quotas } = options;
+    const { nowMs, strict, quotas, lock } = options;
     await withQuotaRow(db, () =>
       changeLoadBalancer(db, loadBalancerId, { nowMs, onlyIn }, async change => {
+        await lock?.(change.trx);
         const draft = await openDraft(change, strict);
         plan(draft);
         if (draft.isUnchanged) throw new NothingToDo();

@@ -4,10 +4,11 @@ import { findOffered, type Offered } from '../db/offers.ts';
 import type { Trx } from '../db/schema.ts';
 import { Fault } from '../lib/errors.ts';
 import type { Offer } from '../model/flavor.ts';
+import type { LoadBalancer } from '../model/load-balancer.ts';
 import type { Capability } from '../providers/provider.ts';
 import { refuse } from './body.ts';
 import { isObject } from './fields.ts';
-import type { ApiDeps, Env, ProviderEntry } from './resource.ts';
+import { type ApiDeps, type Env, getProvider, type ProviderEntry } from './resource.ts';
 
 /** What differs between flavors and zones. */
 export const OFFERS = {
@@ -32,23 +33,33 @@ export async function chooseProvider(deps: ApiDeps, request: OfferRequest, isNam
   const flavor = await getOffered(deps, 'flavor', request.flavor_id);
   const zone = await getOffered(deps, 'availability_zone', request.availability_zone);
   const entry = getEntry(deps, 'provider', isNamed || !flavor ? request.provider : flavor.provider_name);
-  for (const [table, offered] of [
-    ['flavor', flavor],
-    ['availability_zone', zone],
-  ] as const) {
-    if (!offered) continue;
-    const { field, title } = OFFERS[table];
-    if (deps.providers.get(offered.provider_name)?.provider !== entry.provider)
-      refuse(field, request[field], `The ${title} is one of provider ${offered.provider_name}.`);
-    await inspectOffer(table, offered.offer, entry);
-  }
+  await inspectOffered(deps, 'flavor', request, flavor, entry);
+  await inspectOffered(deps, 'availability_zone', request, zone, entry);
   const offer: Offer = { ...flavor?.offer, ...zone?.offer };
   const valid_vip_networks = offer.valid_vip_networks ?? deps.settings.valid_vip_networks;
   return { ...entry, settings: { ...deps.settings, valid_vip_networks }, offer };
 }
 
-/** In the transaction that inserts the load balancer: nobody takes its flavor or zone away meanwhile. */
-export async function lockOffers(trx: Trx, request: OfferRequest): Promise<void> {
+/**
+ * What follows from another flavor, checked as at the creation. Throws `invalid` also for one that wants the VIP on another kind of port,
+ * which cannot be exchanged while it is in use.
+ */
+export async function chooseFlavor(
+  deps: ApiDeps,
+  lb: LoadBalancer,
+  flavor_id: string | null,
+): Promise<Pick<LoadBalancer, 'flavor_id' | 'topology'>> {
+  const entry = getProvider(deps, lb);
+  const flavor = await getOffered(deps, 'flavor', flavor_id);
+  await inspectOffered(deps, 'flavor', { flavor_id }, flavor, entry);
+  const { loadbalancer_topology, sriov_vip = false } = flavor?.offer ?? {};
+  if (sriov_vip !== (lb.vip_vnic_type === 'direct'))
+    refuse('flavor_id', flavor_id, 'Whether the VIP is on an SR-IOV port cannot be changed.');
+  return { flavor_id, topology: loadbalancer_topology ?? deps.settings.loadbalancer_topology };
+}
+
+/** In the transaction that gives them to a load balancer: nobody takes its flavor or zone away meanwhile. */
+export async function lockOffers(trx: Trx, request: Partial<OfferRequest>): Promise<void> {
   for (const table of ['flavor', 'availability_zone'] as const) {
     const { field, title } = OFFERS[table];
     const key = request[field];
@@ -61,6 +72,20 @@ export function getEntry(deps: ApiDeps, field: string, name: string): ProviderEn
   const entry = deps.providers.get(name);
   if (!entry) refuse(field, name, `Value should be one of: ${[...deps.providers.keys()].join(', ')}.`);
   return entry;
+}
+
+async function inspectOffered(
+  deps: ApiDeps,
+  table: OfferTable,
+  request: Partial<OfferRequest>,
+  offered: Offered | undefined,
+  entry: ProviderEntry,
+): Promise<void> {
+  if (!offered) return;
+  const { field, title } = OFFERS[table];
+  if (deps.providers.get(offered.provider_name)?.provider !== entry.provider)
+    refuse(field, request[field], `The ${title} is one of provider ${offered.provider_name}.`);
+  await inspectOffer(table, offered.offer, entry);
 }
 
 async function getOffered(

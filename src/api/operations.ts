@@ -10,7 +10,7 @@ import { Fault } from '../lib/errors.ts';
 import type { LoadBalancer } from '../model/load-balancer.ts';
 import { authorize, isAllowed, type RuledCaller } from './auth.ts';
 import { parsePost, parsePut, rootOf } from './body.ts';
-import { Draft, notFound, writeDraft } from './draft.ts';
+import { Draft, type DraftOptions, notFound, writeDraft } from './draft.ts';
 import { pageLinks, parseListQuery, selectFields } from './list-query.ts';
 import {
   type ApiDeps,
@@ -118,10 +118,11 @@ export async function changeAndNotify(
   deps: ApiDeps,
   lbId: string,
   plan: (draft: Draft) => void,
+  lock?: DraftOptions['lock'],
 ): Promise<void> {
   const { strict_immutability: strict } = deps.settings;
-  const quotas = findLimits(deps.settings);
-  const changed = await writeDraft(deps.db, lbId, { nowMs: deps.clock.now(), strict, quotas }, plan);
+  const options = { nowMs: deps.clock.now(), strict, quotas: findLimits(deps.settings), lock };
+  const changed = await writeDraft(deps.db, lbId, options, plan);
   if (changed) await deps.queue.notify(lbId);
 }
 
@@ -133,9 +134,10 @@ export async function changeOrRehearse(
   deps: ApiDeps,
   lbId: string,
   plan: (draft: Draft) => void,
+  lock?: DraftOptions['lock'],
 ): Promise<void> {
   try {
-    await changeAndNotify(deps, lbId, plan);
+    await changeAndNotify(deps, lbId, plan, lock);
   } catch (error) {
     const isConflict = error instanceof Fault && error.kind === 'conflict';
     const graph = isConflict ? await loadGraph(deps.db, lbId) : undefined;

@@ -8,10 +8,13 @@ import { UNOWNED_ID } from '../model/unowned.ts';
 import { type ChangeOptions, changeLoadBalancer } from './change.ts';
 import { fenced, type Lease } from './lease.ts';
 import { encodeRow } from './rows.ts';
-import type { Db } from './schema.ts';
+import type { Db, Trx } from './schema.ts';
 
 /** The record of an amphora that is to be built. */
-export function newAmphora(owner: Pick<Amphora, 'loadbalancer_id' | 'role'>, nowMs: number): Amphora {
+export function newAmphora(
+  owner: Pick<Amphora, 'loadbalancer_id' | 'role'> & { built_for?: Amphora['built_for'] },
+  nowMs: number,
+): Amphora {
   return {
     id: randomUUID(),
     compute_id: null,
@@ -29,6 +32,7 @@ export function newAmphora(owner: Pick<Amphora, 'loadbalancer_id' | 'role'>, now
     cached_zone: null,
     image_id: null,
     compute_flavor: null,
+    built_for: null,
     config_due: false,
     haproxy_changes: null,
     created_at: timestamp(nowMs),
@@ -41,10 +45,10 @@ export function newAmphora(owner: Pick<Amphora, 'loadbalancer_id' | 'role'>, now
 export async function insertAmphora(
   db: Db,
   lease: Lease,
-  role: AmphoraRole,
+  seat: { role: AmphoraRole; built_for: string | null },
   nowMs: number,
 ): Promise<Amphora> {
-  const amphora = newAmphora({ loadbalancer_id: lease.loadbalancer_id, role }, nowMs);
+  const amphora = newAmphora({ loadbalancer_id: lease.loadbalancer_id, ...seat }, nowMs);
   await fenced(db, lease, trx => trx.insertInto('amphora').values(encodeRow('amphora', amphora)).execute());
   return amphora;
 }
@@ -57,7 +61,8 @@ export async function updateAmphora(
   set: Partial<Omit<Amphora, 'id'>>,
   nowMs: number,
 ): Promise<void> {
-  await fenced(db, lease, trx => {
+  await fenced(db, lease, async trx => {
+    if (set.status === 'ALLOCATED') await ensureWatched(trx, id, nowMs);
     let update = trx
       .updateTable('amphora')
       .set({ ...encodeRow('amphora', set), updated_at: timestamp(nowMs) })
@@ -67,8 +72,15 @@ export async function updateAmphora(
     // A mark that was set meanwhile stays, for the next pass.
     if (set.status && !isMarked(set.status))
       update = update.where('status', 'not in', ['ERROR', 'PENDING_DELETE']);
-    return update.execute();
+    await update.execute();
   });
+}
+
+/** Its agent has answered, which is a sign of life: from now on it may fall silent, even if it never reports. */
+async function ensureWatched(trx: Trx, amphora_id: string, nowMs: number): Promise<void> {
+  const known = trx.selectFrom('amphora_health').select('busy').where('amphora_id', '=', amphora_id);
+  if (await known.executeTakeFirst()) return;
+  await trx.insertInto('amphora_health').values({ amphora_id, last_update_ms: nowMs, busy: 0 }).execute();
 }
 
 /** The amphora is gone from the world: its row stays as DELETED for a while, its health row goes. */

@@ -26,7 +26,7 @@ export class DataVersion {
   /** To be called with every statement that does not read. */
   note(sql: string): void {
     if (/^(begin|commit|rollback|savepoint|release)\b/i.test(sql)) return;
-    const table = /^(?:insert into|update|delete from) "(\w+)"/i.exec(sql)?.[1];
+    const table = /^(?:insert into|update|delete from) "?(\w+)/i.exec(sql)?.[1];
     if (table === undefined || !UNSHOWN.has(table)) this.#own++;
   }
 

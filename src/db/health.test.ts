@@ -165,6 +165,31 @@ test('each amphora of a pair counts for itself, and many rows at once', async ()
   );
 });
 
+test('changes of one row are made in their order, many of them in one statement', async () => {
+  await using given1 = await given({ listeners: [{}, {}] });
+  const L2 = idOf('listener', 2);
+  const rest = { bytes_in: 0, bytes_out: 0, active_connections: 0, request_errors: 0 };
+  const change = (how: 'add' | 'set', listener_id: string, total_connections: number) => ({
+    ...{ how, listener_id, amphora_id: A1, total_connections },
+    ...rest,
+  });
+  const write = (...statistics: HealthChanges['statistics']) =>
+    given1.health.update([A1], NOW, () => ({ ...none(), statistics }));
+  await write(change('add', L1, 7), change('set', L1, 5), change('add', L1, 2), change('add', L2, 1));
+  await write(
+    change('add', L2, 10),
+    change('add', L2, 100),
+    change('set', L1, 3),
+    change('add', L1, 2 ** 40),
+  );
+  const rows = await given1.db
+    .selectFrom('listener_statistics')
+    .select('total_connections')
+    .orderBy('listener_id')
+    .execute();
+  expect(rows.map(row => Number(row.total_connections))).toEqual([2 ** 40 + 3, 111]);
+});
+
 test('what throws changes nothing', async () => {
   await using given1 = await given({ listeners: [{}] });
   const failing = given1.health.update([A1], NOW, () => ({

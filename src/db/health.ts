@@ -6,12 +6,11 @@ import type {
   HealthChanges,
   OperatingStatusChange,
   Silence,
-  StatisticsChange,
   StatusGraph,
   WatchedAmphora,
 } from '../model/health.ts';
-import type { Statistics } from '../model/statistics.ts';
 import { chunks } from './children.ts';
+import { CounterRows } from './counters.ts';
 import { clearDoubts, listSilence, markDoubted } from './doubts.ts';
 import { announce } from './events.ts';
 import type { Db, Trx } from './schema.ts';
@@ -23,6 +22,7 @@ type Decide = (watched: ReadonlyMap<string, WatchedAmphora>) => HealthChanges;
 export class DatabaseHealth {
   readonly #db: Db;
   readonly #watched = new WatchedAmphorae();
+  readonly #counters = new CounterRows();
 
   constructor(db: Db) {
     this.#db = db;
@@ -40,7 +40,7 @@ export class DatabaseHealth {
         await writeStatuses(trx, changes.statuses, nowMs);
         const owing = await markReleased(trx, released, nowMs);
         await writeAlive(trx, [...changes.alive], nowMs);
-        await writeStatistics(trx, changes.statistics, watched);
+        await this.#counters.write(trx, changes.statistics);
         for (const id of changed) await announce(trx, id, nowMs);
         return owing;
       });
@@ -153,63 +153,6 @@ async function writeStatuses(
       )
       .execute();
   }
-}
-
-const COUNTERS = ['bytes_in', 'bytes_out', 'total_connections', 'request_errors'] as const;
-/** Each row is looked for among all of its statement. */
-const ROWS_AT_ONCE = 60;
-
-/**
- * Many rows in one statement; added in SQL, so that no counter is lost to another writer. Of the amphorae of a load balancer only one
- * is in a statement, so that a listener stands for a row.
- */
-async function writeStatistics(
-  trx: Trx,
-  changes: readonly StatisticsChange[],
-  watched: ReadonlyMap<string, WatchedAmphora>,
-): Promise<void> {
-  const amphorae = new Map<string, Set<string>>();
-  const rankOf = (amphoraId: string) => {
-    const owner = watched.get(amphoraId)?.loadbalancer_id ?? '';
-    const before = amphorae.get(owner) ?? new Set();
-    amphorae.set(owner, before.add(amphoraId));
-    return [...before].indexOf(amphoraId);
-  };
-  const groups = Map.groupBy(changes, c => `${rankOf(c.amphora_id)} ${c.how}`);
-  for (const group of groups.values()) {
-    group.sort((a, b) => (a.listener_id < b.listener_id ? -1 : 1));
-    for (const part of chunks(group, ROWS_AT_ONCE)) await writeCounters(trx, part);
-  }
-}
-
-async function writeCounters(trx: Trx, changes: readonly StatisticsChange[]): Promise<void> {
-  const byListener = (column: keyof Statistics) =>
-    sql<number>`case listener_id ${sql.join(
-      changes.map(c => sql`when ${c.listener_id} then ${sql.lit(c[column])}`),
-      sql` `,
-    )} end`;
-  const set = COUNTERS.map(column => {
-    const counted = byListener(column);
-    return [column, changes[0]!.how === 'add' ? sql<number>`${sql.ref(column)} + ${counted}` : counted];
-  });
-  const listeners = changes.map(c => c.listener_id);
-  const amphorae = [...new Set(changes.map(c => c.amphora_id))];
-  const { numUpdatedRows } = await trx
-    .updateTable('listener_statistics')
-    .set({ ...Object.fromEntries(set), active_connections: byListener('active_connections') })
-    .where('listener_id', 'in', listeners)
-    .where('amphora_id', 'in', amphorae)
-    .executeTakeFirstOrThrow();
-  if (Number(numUpdatedRows) === changes.length) return;
-  const rows = await trx
-    .selectFrom('listener_statistics')
-    .select('listener_id')
-    .where('listener_id', 'in', listeners)
-    .where('amphora_id', 'in', amphorae)
-    .execute();
-  const present = new Set(rows.map(row => row.listener_id));
-  const fresh = changes.filter(c => !present.has(c.listener_id)).map(({ how: _, ...row }) => row);
-  if (fresh.length > 0) await trx.insertInto('listener_statistics').values(fresh).execute();
 }
 
 /** Amphorae that should be gone are released once more, by the reconciler of the load balancer they belonged to. */

@@ -48,7 +48,21 @@ export async function purgeDeleted(
       await trx.deleteFrom('load_balancer').where('id', 'in', lbIds).execute();
     }
   });
+  await purgeStatistics(db);
   return { amphorae: amphorae.length, load_balancers: lbs.length };
+}
+
+/** A heartbeat that was being counted while its listener went has left them behind. Looked for without a lock on those of others. */
+async function purgeStatistics(db: Db): Promise<void> {
+  const rows = await db
+    .selectFrom('listener_statistics as s')
+    .leftJoin('listener as l', 'l.id', 's.listener_id')
+    .select('s.listener_id')
+    .where('l.id', 'is', null)
+    .limit(BATCH)
+    .execute();
+  const ids = rows.map(row => row.listener_id);
+  if (ids.length > 0) await db.deleteFrom('listener_statistics').where('listener_id', 'in', ids).execute();
 }
 
 /** Amphorae in service whose certificate ends before this time, the earliest first; those that are marked already are not in it. */

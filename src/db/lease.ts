@@ -8,11 +8,11 @@ export interface Lease {
   fence: number;
 }
 
-/** Thrown by a write of a worker whose lease another worker has taken over: the pass ends there, without a trace. */
+/** Thrown by a write of a worker whose lease another worker has or may have taken over: the pass ends there, without a trace. */
 export class LeaseLost extends Error {
-  constructor(lease: Lease) {
+  constructor(lease: Lease, why = 'was taken over') {
     super(
-      `Cannot write for load balancer ${lease.loadbalancer_id}: the lease ${lease.fence} of ${lease.owner} was taken over`,
+      `Cannot act for load balancer ${lease.loadbalancer_id}: the lease ${lease.fence} of ${lease.owner} ${why}`,
     );
     this.name = 'LeaseLost';
   }

@@ -4,22 +4,32 @@ import { join } from 'node:path';
 import { Kysely, SqliteDialect, sql } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { expect, test } from 'vitest';
+import { errorChain } from '../lib/errors.ts';
+import { builtFor } from '../model/flavor.ts';
+import { buildGraph } from '../model/graph.fixture.ts';
 import { migrations } from './migrations/index.ts';
 import { NetworkTables } from './networks.ts';
 import { openDatabase } from './open.ts';
+import { encodeRow } from './rows.ts';
+import { findServerDialect } from './servers.ts';
 import { openSqlite } from './sqlite.ts';
 import { findSystemFact } from './system.ts';
+import { createDatabase, TEST_SERVER } from './testing.ts';
 
-/** A file as the given migrations left it, filled by the statements. */
-async function givenOldDatabase(file: string, names: string[], statements: string[]): Promise<void> {
-  const { database } = openSqlite(file, false);
-  const db = new Kysely<never>({ dialect: new SqliteDialect({ database }) });
+const migrate = async (db: Kysely<never>, names: string[]) => {
   const known = Object.fromEntries(names.map(name => [name, migrations[name]!]));
   const { error } = await new Migrator({
     db,
     provider: { getMigrations: async () => known },
   }).migrateToLatest();
   if (error) throw error;
+};
+
+/** A file as the given migrations left it, filled by the statements. */
+async function givenOldDatabase(file: string, names: string[], statements: string[]): Promise<void> {
+  const { database } = openSqlite(file, false);
+  const db = new Kysely<never>({ dialect: new SqliteDialect({ database }) });
+  await migrate(db, names);
   for (const statement of statements) await sql.raw(statement).execute(db);
   await db.destroy();
 }
@@ -71,3 +81,84 @@ test('a database from before the network could be written keeps its networks and
   await db.destroy();
   rmSync(directory, { recursive: true });
 });
+
+test('what amphorae were built with is known from the flavors that their load balancers had', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ottavia-migrations-'));
+  const file = join(directory, 'ottavia.db');
+  const before = Object.keys(migrations).filter(name => name < '0015');
+  const profiles = { f: '{"compute_flavor": "large"}', g: '{"loadbalancer_topology": "SINGLE"}' };
+  const { load_balancer, amphorae } = buildGraph({});
+  const [amphora] = amphorae;
+  const insert = (table: string, row: object) =>
+    `insert into ${table} (${Object.keys(row)}) values (${Object.values(row).map(quoted)})`;
+  const quoted = (value: unknown) => (value === null ? 'null' : `'${String(value)}'`);
+  const statements = Object.entries(profiles).flatMap(([id, flavor_data]) => {
+    const { built_for: _, ...row } = encodeRow('amphora', { ...amphora!, id, loadbalancer_id: id });
+    return [
+      insert('flavor_profile', { id, name: id, provider_name: 'amphora', flavor_data }),
+      insert('flavor', { id, name: id, description: '', enabled: 1, flavor_profile_id: id }),
+      insert('load_balancer', encodeRow('load_balancer', { ...load_balancer, id, flavor_id: id })),
+      insert('amphora', row),
+    ];
+  });
+  await givenOldDatabase(file, before, statements);
+  const db = await openDatabase(`sqlite:///${file}`);
+  const rows = await db.selectFrom('amphora').select(['id', 'built_for']).orderBy('id').execute();
+  expect(rows).toEqual([
+    { id: 'f', built_for: builtFor(JSON.parse(profiles.f)) },
+    { id: 'g', built_for: null },
+  ]);
+  await db.destroy();
+  rmSync(directory, { recursive: true });
+});
+
+test('of a migration that fails nothing stays in a file', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ottavia-migrations-'));
+  const file = join(directory, 'ottavia.db');
+  await givenOldDatabase(file, ['0001-initial'], ['create table application_credential (id text)']);
+  const failure = await openDatabase(`sqlite:///${file}`).catch(error => error);
+  expect(errorChain(failure)).toContain('"application_credential" already exists');
+  const { database } = openSqlite(file, false);
+  const old = new Kysely<never>({ dialect: new SqliteDialect({ database }) });
+  const tables = (await old.introspection.getTables()).map(({ name }) => name);
+  expect(tables).toContain('load_balancer');
+  expect(tables).not.toContain('project');
+  await sql`drop table application_credential`.execute(old);
+  await old.destroy();
+  await (await openDatabase(`sqlite:///${file}`)).destroy();
+  rmSync(directory, { recursive: true });
+});
+
+const server = process.env[TEST_SERVER];
+// Where statements about tables are part of the transaction, nothing is ever half done.
+test.skipIf(!server?.startsWith('mysql'))(
+  'a start that died before a migration was noted is made good by the next (needs a MariaDB server: npm run test:databases)',
+  { timeout: 120_000 },
+  async () => {
+    const shapeOf = async (db: Kysely<never>) =>
+      (await db.introspection.getTables()).map(({ name, columns }) => [
+        name,
+        columns.map(each => each.name).sort(),
+      ]);
+    const open = async () => {
+      const { url, drop } = await createDatabase(server!);
+      const db = new Kysely<never>({ dialect: findServerDialect(url)! });
+      const close = async () => {
+        await db.destroy();
+        await drop();
+      };
+      return { url, db, [Symbol.asyncDispose]: close };
+    };
+    await using fresh = await open();
+    await (await openDatabase(fresh.url)).destroy();
+    const whole = await shapeOf(fresh.db);
+    for (const [i, name] of Object.keys(migrations).entries()) {
+      await using died = await open();
+      await sql`alter database character set utf8mb4 collate utf8mb4_bin`.execute(died.db);
+      await migrate(died.db, Object.keys(migrations).slice(0, i + 1));
+      await sql`delete from kysely_migration where name = ${name}`.execute(died.db);
+      await (await openDatabase(died.url)).destroy();
+      expect(await shapeOf(died.db), name).toEqual(whole);
+    }
+  },
+);

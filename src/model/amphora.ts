@@ -53,6 +53,8 @@ export interface Amphora {
   cached_zone: string | null;
   image_id: string | null;
   compute_flavor: string | null;
+  /** What of its load balancer's offer its instance was built with, as `builtFor` tells it; another one needs another instance. */
+  built_for: string | null;
   /** A mark: the worker is to give the agent its configuration file again. */
   config_due: boolean;
   /** null until something ran in it. */

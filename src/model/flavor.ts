@@ -45,3 +45,8 @@ export interface Offer {
   management_network?: string;
   valid_vip_networks?: string[];
 }
+
+/** What of an offer an instance cannot be given later, as text that is the same for the same; null for nothing. */
+export function builtFor({ compute_flavor, amp_image_tag }: Offer): string | null {
+  return compute_flavor || amp_image_tag ? JSON.stringify({ compute_flavor, amp_image_tag }) : null;
+}

@@ -186,6 +186,7 @@ export function buildGraph(sketch: GraphSketch): LoadBalancerGraph {
       cached_zone: null,
       image_id: null,
       compute_flavor: null,
+      built_for: null,
       config_due: false,
       haproxy_changes: null,
       created_at: `2026-01-01T00:00:${String(i).padStart(2, '0')}.000000`,

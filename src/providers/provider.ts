@@ -25,6 +25,8 @@ export interface Pass {
   signal: AbortSignal;
   /** Every write of the pass carries it. */
   lease: Lease;
+  /** Throws `LeaseLost` when the lease may be over by now, which a process that was halted learns from the signal too late. */
+  checkLease(): void;
 }
 
 export interface Capability {

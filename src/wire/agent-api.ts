@@ -90,6 +90,8 @@ export interface AgentDetails extends AgentInfo {
   active_tuned_profiles?: string;
   topology: 'SINGLE';
   topology_status: 'OK';
+  /** Of agents of ours: they take another topology while they serve. */
+  changes_topology?: true;
   listeners: string[];
   packages: Record<string, never>;
 }

@@ -4,12 +4,12 @@ import { loadGraph } from '../db/graph.ts';
 import { failuresSoFar, type Lease, LeaseLost, renewLease, returnLease, takeLease } from '../db/lease.ts';
 import type { Db } from '../db/schema.ts';
 import { settleDone, settleFailed, settleRemoved, settleWaiting } from '../db/settle.ts';
-import type { Clock } from '../lib/clock.ts';
+import { type Clock, stopwatch } from '../lib/clock.ts';
 import { errorChain, TerminalError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { LoadBalancerGraph } from '../model/graph.ts';
 import { owesWork } from '../model/graph.ts';
-import type { PassResult, Provider } from '../providers/provider.ts';
+import type { Pass, PassResult, Provider } from '../providers/provider.ts';
 import { type PassesUnderWay, Trace } from '../providers/trace.ts';
 import { planRetry } from './retry.ts';
 
@@ -35,21 +35,22 @@ export type PassOutcome =
 /** Runs a pass, or returns at once when nothing is owed or another worker has the lease. */
 export async function runPass(parts: PassParts, id: string, stop: AbortSignal): Promise<PassOutcome> {
   const { db, clock, log, owner, leaseTtlMs } = parts;
+  const age = stopwatch();
   const lease = await takeLease(db, id, owner, clock.now(), leaseTtlMs);
   if (!lease) return { kind: 'leased' };
-  const keeper = keepLease(parts, lease, stop);
+  const keeper = keepLease(parts, lease, age, stop);
   try {
     const graph = await loadGraph(db, id);
     if (!graph || !owesWork(graph)) {
       await returnLease(db, lease);
       return { kind: 'idle' };
     }
-    return await reconcileAndSettle(parts, lease, graph, keeper.signal);
+    return await reconcileAndSettle(parts, lease, graph, keeper);
   } catch (error) {
     // Another worker has taken over, or this one stops: what is left to do is theirs, found by the sweep.
     if (error instanceof LeaseLost || keeper.signal.aborted) {
       log.warn({ load_balancer_id: id, fence: lease.fence, reason: errorChain(error) }, 'pass abandoned');
-      if (stop.aborted) await returnLease(db, lease).catch(() => undefined); // Else it runs out by itself.
+      await returnLease(db, lease).catch(() => undefined); // Taken over, or it runs out by itself.
       return { kind: 'lost' };
     }
     // What failed here is the database itself; if it lets us, the next try need not wait for the lease to run out.
@@ -65,7 +66,7 @@ async function reconcileAndSettle(
   parts: PassParts,
   lease: Lease,
   graph: LoadBalancerGraph,
-  signal: AbortSignal,
+  keeper: Pick<Pass, 'signal' | 'checkLease'>,
 ): Promise<PassOutcome> {
   const { db, clock, log, owner } = parts;
   const { id, generation, provisioning_status } = graph.load_balancer;
@@ -79,17 +80,17 @@ async function reconcileAndSettle(
     steps: JSON.stringify(trace.steps),
     haproxy_changes: trace.haproxyChanges,
   });
-  const fields = { load_balancer_id: id, generation };
+  const fields = { load_balancer_id: id, generation, fence: lease.fence };
   let result: PassResult;
   try {
     const entry = parts.providers.get(graph.load_balancer.provider);
     if (!entry) throw new Error(`Provider ${graph.load_balancer.provider} is not configured on this worker`);
-    const pass = { graph, trace, signal, lease };
+    const pass = { ...keeper, graph, trace, lease };
     result = await (provisioning_status === 'PENDING_DELETE'
       ? entry.provider.remove(pass)
       : entry.provider.reconcile(pass));
   } catch (error) {
-    if (error instanceof LeaseLost || signal.aborted) throw error;
+    if (error instanceof LeaseLost || keeper.signal.aborted) throw error;
     const retry = planRetry(error, await failuresSoFar(db, id), clock.now(), parts.patienceMs);
     log.warn({ ...fields, reason: retry.reason, attempts: retry.attempts }, 'pass failed');
     await settleFailed(db, lease, graph, record(), retry, clock.now());
@@ -120,21 +121,33 @@ async function reconcileAndSettle(
   return owes ? { kind: 'again', afterMs: 0 } : { kind: 'done' };
 }
 
-/** Renews the lease while the pass runs; its signal aborts when the lease is lost or the worker stops. */
-export function keepLease(parts: PassParts, lease: Lease, stop: AbortSignal) {
+/** A lease that was not renewed for so long may be over before an effect that begins now has ended. */
+const SURE_SHARE = 2 / 3;
+
+/**
+ * Renews the lease while the pass runs; its signal aborts when the lease is lost or the worker stops. `age` has told since before the
+ * lease was asked for how old it is.
+ */
+export function keepLease(parts: PassParts, lease: Lease, age: () => number, stop: AbortSignal) {
   const lost = new AbortController();
   const ended = new AbortController();
   const signal = AbortSignal.any([stop, lost.signal]);
   const renew = async () => {
     for (;;) {
       await parts.clock.sleep(parts.leaseTtlMs / 3, ended.signal);
+      const renewed = stopwatch();
       const kept = await renewLease(parts.db, lease, parts.clock.now(), parts.leaseTtlMs);
       if (!kept) return lost.abort(new LeaseLost(lease));
+      age = renewed;
     }
   };
   renew().catch(error => {
     // The end of the pass ends the renewals; a database that does not answer means that the lease runs out.
     if (!ended.signal.aborted) lost.abort(error);
   });
-  return { signal, end: () => ended.abort() };
+  const checkLease = () => {
+    signal.throwIfAborted();
+    if (age() > parts.leaseTtlMs * SURE_SHARE) throw new LeaseLost(lease, 'may have run out');
+  };
+  return { signal, checkLease, end: () => ended.abort() };
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { changeLoadBalancer, markLoadBalancerDeleted } from '../db/change.ts';
+import { LeaseLost } from '../db/lease.ts';
 import type { Db } from '../db/schema.ts';
 import { givenDatabase, givenLoadBalancer } from '../db/testing.ts';
 import { systemClock } from '../lib/clock.ts';
@@ -135,6 +136,28 @@ test('a deletion is carried out, and leaves a row that is DELETED', async () => 
   await becomes(db, id, 'ACTIVE');
   await markLoadBalancerDeleted(db, id, { nowMs: Date.now() }, async () => {});
   await becomes(db, id, 'DELETED');
+});
+
+test('a process that was halted for longer than its lease knows it before anything tells it', async () => {
+  await using db = await givenDatabase();
+  const id = await givenLoadBalancer(db);
+  const trueNow = Date.now;
+  let thrown: unknown;
+  await using system = await givenWorker(db);
+  system.provider.behave = async pass => {
+    pass.checkLease();
+    if (thrown) return { done: true };
+    Date.now = () => trueNow() + 10_000;
+    try {
+      pass.checkLease();
+    } catch (error) {
+      thrown = error;
+    }
+    Date.now = trueNow;
+    throw thrown;
+  };
+  await becomes(db, id, 'ACTIVE');
+  expect(thrown).toBeInstanceOf(LeaseLost);
 });
 
 test('a worker that stops during a pass gives the lease back, and the next worker finishes', async () => {

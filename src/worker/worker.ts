@@ -85,10 +85,13 @@ export class Worker {
 
   #nudgeLater(id: string, afterMs: number): void {
     if (this.#stop.signal.aborted) return;
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      this.nudge(id);
-    }, afterMs);
+    const timer = setTimeout(
+      () => {
+        this.#timers.delete(timer);
+        this.nudge(id);
+      },
+      Math.max(0, afterMs),
+    );
     this.#timers.add(timer);
   }
 

@@ -1,14 +1,29 @@
 /** Runs keepalived, which holds the VIP of a pair, in the inner namespace. Source: contract amphora-agent.md 5.6. */
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { run } from '../../lib/command.ts';
 import type { AgentConfig } from '../config.ts';
-import { removeFile, writeWhole } from '../files.ts';
+import { findText, removeFile, writeWhole } from '../files.ts';
+import { canonical, isAddress } from '../network/address.ts';
 import { INNER_NAMESPACE } from '../network/namespace.ts';
-import { endProcess, findDaemon, signalProcess } from '../process-table.ts';
+import { endProcess, findDaemon, listStartedWith, signalProcess } from '../process-table.ts';
 import { awaitCondition } from '../wait.ts';
+import { batch, forgetRoutes, listHeld, releaseLoopback, startOverVips } from './held-vips.ts';
 
 const START_TIMEOUT_MS = 10_000;
+const LONGEST_TAKEOVER_MS = 10_000;
+const MARGIN_MS = 100;
+
+/** What the text says of the VIPs, and after which silence the other half takes them: three adverts and less than a fourth. */
+export function readVips(conf: string): { vips: Set<string>; takeoverMs: number } {
+  const blocks = [...conf.matchAll(/virtual_ipaddress(?:_excluded)?\s*\{([^}]*)\}/g)].map(
+    ([, block]) => block!,
+  );
+  const words = blocks.flatMap(block => block.split('\n').map(line => line.trim().split(/[\s/]/)[0]!));
+  const advertMs = Number(/^\s*advert_int\s+([\d.]+)/m.exec(conf)?.[1] ?? 1) * 1000;
+  return { vips: new Set(words.filter(isAddress).map(canonical)), takeoverMs: 4 * advertMs + MARGIN_MS };
+}
 
 export class Keepalived {
   readonly #config: AgentConfig;
@@ -35,10 +50,18 @@ export class Keepalived {
     return this.#find() !== undefined;
   }
 
-  /** A running one reads its configuration again. */
+  /** A running one reads its configuration again; one that is the first here takes over VIPs that are here already. */
   async start(): Promise<void> {
+    const isFirst = !existsSync(this.#wanted);
     writeWhole(this.#wanted, '');
     if (this.isRunning()) return this.#reload();
+    const { vips } = readVips(findText(this.configFile) ?? '');
+    await (isFirst ? startOverVips(vips, () => this.#run()) : this.#run());
+  }
+
+  async #run(): Promise<void> {
+    // As long as a child of one that died lives, keepalived does not start.
+    await this.#endAll();
     removeFile(this.#pidFile);
     const log = `--log-facility=${this.#config.administrativeLogFacility}`;
     const keepalived = ['keepalived', log, '-f', this.configFile, '-p', this.#pidFile];
@@ -50,13 +73,53 @@ export class Keepalived {
     if (!(await awaitCondition(() => this.isRunning(), START_TIMEOUT_MS))) {
       throw new Error(`Cannot start keepalived: no process is behind ${this.#pidFile}`);
     }
+    this.#prefer();
   }
 
+  /** Where the kernel shares its time among sessions first, a process's own priority counts in its session only: not in time for a check. */
+  #prefer(): void {
+    try {
+      writeFileSync(`/proc/${this.#find()}/autogroup`, '-20');
+    } catch {
+      // Another kernel, which has no such thing.
+    }
+  }
+
+  /**
+   * Ends it without a farewell, which would leave the VIPs with nobody for a moment: they are served here until the other half has
+   * heard nothing for so long that it has taken them. Where there is no other half any more, they stay.
+   */
   async stop(): Promise<void> {
     removeFile(this.#wanted);
     const pid = this.#find();
-    if (pid !== undefined) await endProcess(pid);
+    if (pid !== undefined) {
+      // It would start its child again, which would say farewell when its parent is gone.
+      signalProcess(pid, 'SIGSTOP');
+      await this.#endAll();
+      await (this.#config.topology === 'SINGLE' ? forgetRoutes() : this.#releaseVips());
+    }
     removeFile(this.#pidFile);
+    // One that is configured and does not run counts as dead.
+    if (this.#config.topology === 'SINGLE') removeFile(this.configFile);
+  }
+
+  /** After a start that was cut short by the end of the agent. */
+  async restore(): Promise<void> {
+    if (this.isConfigured()) await releaseLoopback(readVips(findText(this.configFile)!).vips);
+  }
+
+  async #endAll(): Promise<void> {
+    // Those that were started first, last.
+    for (const pid of listStartedWith(this.configFile).sort((a, b) => b - a))
+      await endProcess(pid, 'SIGKILL');
+  }
+
+  async #releaseVips(): Promise<void> {
+    const { vips, takeoverMs } = readVips(findText(this.configFile) ?? '');
+    const held = await listHeld(vips);
+    if (held.length === 0) return;
+    await delay(Math.min(takeoverMs, LONGEST_TAKEOVER_MS));
+    await batch(held.map(({ link, prefix }) => `address delete ${prefix} dev ${link}`));
   }
 
   async reload(): Promise<void> {

@@ -110,6 +110,11 @@ export class Lvs {
     return ids.map(uuid => ({ status: isServed(uuid) ? 'ACTIVE' : 'OFFLINE', uuid, type: 'UDP' }));
   }
 
+  /** The agent has another topology: in a pair, keepalived looks at these listeners as well. */
+  async noteTopology(): Promise<void> {
+    if (this.#wanted().size > 0) await this.#change(async () => false);
+  }
+
   async close(): Promise<void> {
     (await this.#engine)?.close();
   }

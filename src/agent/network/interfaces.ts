@@ -87,9 +87,9 @@ export class Interfaces {
 
   /**
    * Makes the interface what its file says and tells its neighbours; success when it is so already. Without a file it is only
-   * brought up. `isFresh`: it was just brought in, so there is nothing to compare with.
+   * brought up. `isFresh`: it was just brought in, so there is nothing to compare with. `isQuiet`: neighbours are told later.
    */
-  async applyFile(name: string, isFresh = false): Promise<void> {
+  async applyFile(name: string, isFresh = false, isQuiet = false): Promise<void> {
     const text = findText(this.#filePath(name));
     const file = text === undefined ? undefined : (JSON.parse(text) as InterfaceFile);
     if (file?.is_sriov) {
@@ -112,7 +112,7 @@ export class Interfaces {
     if (!isFresh) await this.#converge(file, up);
     await this.#askForAddress(file);
     for (const { command } of file.scripts.up) await this.#runScript(command);
-    await this.advertise(name);
+    if (!isQuiet) await this.advertise(name);
   }
 
   async #converge(file: InterfaceFile, up: string): Promise<void> {
@@ -125,13 +125,16 @@ export class Interfaces {
 
   /**
    * Tells the neighbours where this interface's addresses are. The kernel does so for all of them when a link's address is set, even to
-   * what it is, where arp_notify and ndisc_notify are on: a broadcast ARP request for IPv4, an unsolicited advertisement for IPv6.
+   * what it is, where arp_notify and ndisc_notify are on: a broadcast ARP request for IPv4, an unsolicited advertisement for IPv6. The
+   * latter is not on before, because it announces each address at once that is added.
    */
   async advertise(name: string): Promise<void> {
     const link = (await this.listInside()).find(each => each.ifname === name);
     if (link?.address === undefined)
       throw new Error(`Cannot advertise the addresses of ${name}: no such interface`);
-    await this.#ip([`link set dev ${name} address ${link.address}`]);
+    const notify = `echo 1 > /proc/sys/net/ipv6/conf/${name}/ndisc_notify`;
+    const announce = `exec ip link set dev ${name} address ${link.address}`;
+    await this.#inNamespace(['sh', '-c', `${notify}; ${announce}`]);
   }
 
   #filePath(name: string): string {

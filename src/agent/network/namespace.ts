@@ -12,8 +12,8 @@ const HOSTS_FILE = `/etc/netns/${INNER_NAMESPACE}/hosts`;
 const TIMEOUT_MS = 10_000;
 
 /**
- * Settings that exist per namespace. haproxy binds a VIP that keepalived has not brought here yet, hence nonlocal_bind; arp_notify and
- * ndisc_notify let the kernel announce addresses. Source: contract dataplane.md 13, amphora-agent.md 5.8.
+ * Settings that exist per namespace. haproxy binds a VIP that keepalived has not brought here yet, hence nonlocal_bind; arp_notify lets
+ * the kernel announce addresses. Source: contract dataplane.md 13, amphora-agent.md 5.8.
  */
 const SETTINGS: Record<string, string> = {
   'net/ipv4/ip_nonlocal_bind': '1',
@@ -25,8 +25,6 @@ const SETTINGS: Record<string, string> = {
   'net/ipv4/conf/default/promote_secondaries': '1',
   'net/ipv4/conf/all/arp_notify': '1',
   'net/ipv4/conf/default/arp_notify': '1',
-  'net/ipv6/conf/all/ndisc_notify': '1',
-  'net/ipv6/conf/default/ndisc_notify': '1',
   'net/ipv4/vs/conntrack': '1',
   'net/ipv4/vs/expire_nodest_conn': '1',
   'net/ipv4/vs/expire_quiescent_template': '1',

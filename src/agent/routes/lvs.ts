@@ -1,5 +1,6 @@
 /** Routes for UDP and SCTP listeners, which the kernel balances. Source: contract amphora-agent.md 3, 4.1 and 5.7. */
 import { errorChain } from '../../lib/errors.ts';
+import { listLoadBalancers } from '../facts.ts';
 import { updateHaproxyCheck } from '../keepalived/check-script.ts';
 import { md5, ok, Refusal } from '../reply.ts';
 import * as haproxy from './haproxy.ts';
@@ -33,7 +34,9 @@ export const act: Route = async (parts, request) => {
     if (action === 'stop') await parts.lvs.stop(id);
     else {
       const isNew = await parts.lvs.start(id);
-      if (isNew && parts.config.topology === 'SINGLE')
+      // A haproxy that is still to be started announces the VIPs when it serves them too.
+      const isLast = listLoadBalancers(parts.config.paths).every(lb => parts.haproxy.isRunning(lb));
+      if (isNew && isLast && parts.config.topology === 'SINGLE')
         await haproxy.advertise(parts, id, parts.lvs.vipsOf(id));
     }
   } catch (cause) {

@@ -25,7 +25,8 @@ export const plugVip: Route = async (parts, request) => {
     throw new Refusal(409, { message: 'Interface already exists' });
   const link = await findLink(parts, mac);
   const file = buildVipFile({ name: VIP_INTERFACE, topology: parts.config.topology, vip, request: plug });
-  await bring(parts, { mac, link, file }, 'Error plugging VIP');
+  // Who had the VIP before serves it until haproxy runs here, which announces it.
+  await bring(parts, { mac, link, file, isQuiet: true }, 'Error plugging VIP');
   const addresses = [vip, ...(plug.additional_vips ?? []).map(each => each.ip_address)].map(exploded);
   return ok(202, `VIPs plugged on interface ${VIP_INTERFACE}: ${addresses.join(', ')}`);
 };
@@ -65,17 +66,18 @@ interface Plugging {
   mac: string;
   link: IpLink;
   file: InterfaceFile;
+  isQuiet?: boolean;
 }
 
 async function bring(
   { interfaces }: AgentParts,
-  { mac, link, file }: Plugging,
+  { mac, link, file, isQuiet }: Plugging,
   failure: string,
 ): Promise<void> {
   interfaces.remember(mac, file);
   await perform(failure, async () => {
     await interfaces.bringIn(link.ifname, file.name);
-    await interfaces.applyFile(file.name, true);
+    await interfaces.applyFile(file.name, true, isQuiet);
   });
 }
 

@@ -31,7 +31,7 @@ const amphorae: RecordResource<'amphora'> = {
     authorize(caller, 'amphora:get_all', caller.project_id);
     return project_id === undefined ? [] : [{ is: 'of-project', project_id }];
   },
-  view: ({ config_due: _, ...amphora }) => amphora,
+  view: ({ config_due: _, built_for: __, ...amphora }) => amphora,
 };
 
 const ITEM = `${amphorae.path}/:id`;

@@ -24,6 +24,7 @@ import {
 import { type Draft, notFound, STRICTLY_DELETABLE } from '../draft.ts';
 import { ipAddress, isTrueWord, list, object, text, uuid } from '../fields.ts';
 import { COMMON_FILTERS, columns, pageLinks, parseListQuery, selectFields } from '../list-query.ts';
+import { chooseFlavor, lockOffers } from '../offers.ts';
 import { changeOrRehearse, envOf, projectScope } from '../operations.ts';
 import {
   type ApiDeps,
@@ -70,7 +71,11 @@ export const LOAD_BALANCER_FIELDS: Fields = {
     put: false,
     doc: 'Who makes it real.',
   },
-  flavor_id: { kind: uuid, put: false, nullOnPost: 'refuse', doc: 'The flavor.' },
+  flavor_id: {
+    kind: uuid,
+    nullOnPost: 'refuse',
+    doc: 'The flavor. Unlike in Octavia it may be changed, to another one of the same provider or to null: topology and size follow, and what serves goes when its successors do.',
+  },
   availability_zone: { kind: text(255), put: false, nullOnPost: 'refuse', doc: 'The availability zone.' },
   listeners: { kind: rawList, put: false, doc: 'Listeners to create with it.' },
   pools: { kind: rawList, put: false, doc: 'Pools to create with it.' },
@@ -158,6 +163,9 @@ async function update(deps: ApiDeps, call: Call) {
   const lb = await findLoadBalancer(deps, call, 'put');
   if ('vip_sg_ids' in body) authorize(call.caller, 'loadbalancer:put:vip_sg_ids', lb.project_id);
   await inspectNetworkObjects(body, await envOf(deps, lb, call));
+  const flavored = body as { flavor_id?: string | null };
+  const isOther = flavored.flavor_id !== undefined && flavored.flavor_id !== lb.flavor_id;
+  if (isOther) Object.assign(body, await chooseFlavor(deps, lb, flavored.flavor_id!));
   const plan = (draft: Draft) => {
     const limited = draft.staying('listener').find(listener => listener.allowed_cidrs !== null);
     if ((body.vip_sg_ids as string[] | undefined)?.length && limited)
@@ -169,7 +177,7 @@ async function update(deps: ApiDeps, call: Call) {
     checkSecurityGroups(body, lb);
     draft.changeLoadBalancer(body as Partial<LoadBalancer>);
   };
-  await changeOrRehearse(deps, lb.id, plan);
+  await changeOrRehearse(deps, lb.id, plan, isOther ? trx => lockOffers(trx, flavored) : undefined);
   const written = await getLoadBalancer(deps.db, lb.id);
   return { loadbalancer: (await viewer(deps.db, [written]))(written) };
 }

@@ -206,6 +206,61 @@ test('a flavor chooses the provider and the topology', async () => {
   expect(named.provider).toBe('other');
 });
 
+test('another flavor: the topology follows, the old one may go, the new one may not', async () => {
+  await using api = await givenApi();
+  const single = await givenOffer(api, FLAVOR, { compute_flavor: 'small' }, { name: 'single' });
+  const pair = await givenOffer(api, FLAVOR, { loadbalancer_topology: 'ACTIVE_STANDBY' }, { name: 'pair' });
+  const { id } = await api.create('/loadbalancers', lbWith({ flavor_id: single.key }));
+  await api.settle();
+  const put = (flavor_id: string | null) =>
+    api.request('PUT', `/loadbalancers/${id}`, { loadbalancer: { flavor_id } });
+  const topologyOf = async () =>
+    (await api.db.selectFrom('load_balancer').select('topology').executeTakeFirstOrThrow()).topology;
+  const changed = await put(pair.key);
+  expect(changed).toMatchObject({ status: 200, body: { loadbalancer: { flavor_id: pair.key } } });
+  expect(changed.body.loadbalancer.provisioning_status).toBe('PENDING_UPDATE');
+  expect(await topologyOf()).toBe('ACTIVE_STANDBY');
+  expect(api.nudges.at(-1)).toBe(id);
+  expect((await api.request('DELETE', `/flavors/${pair.key}`)).status).toBe(409);
+  expect((await api.request('DELETE', `/flavors/${single.key}`)).status).toBe(204);
+  // Disabled ones stay with those that have them.
+  await api.request('PUT', `/flavors/${pair.key}`, { flavor: { enabled: false } });
+  expect((await put(pair.key)).status).toBe(200);
+  expect(await topologyOf()).toBe('ACTIVE_STANDBY');
+  expect((await put(null)).body.loadbalancer.flavor_id).toBe(null);
+  expect(await topologyOf()).toBe('SINGLE');
+  expect((await api.request('DELETE', `/flavors/${pair.key}`)).status).toBe(204);
+});
+
+test('another flavor must be there, be enabled, be of the provider, and keep the kind of port', async () => {
+  await using api = await givenApi();
+  const other = { ...api.deps.providers.get('amphora')! };
+  other.provider = { ...other.provider, name: 'other' };
+  Object.assign(api.deps, { providers: new Map([...api.deps.providers, ['other', other]]) });
+  const disabled = await givenOffer(api, FLAVOR, FLAVOR.good, { name: 'disabled', enabled: false });
+  const sriov = await givenOffer(api, FLAVOR, { sriov_vip: true }, { name: 'sriov' });
+  const strange = await givenProfile(api, FLAVOR, FLAVOR.good, { provider_name: 'other' });
+  const foreign = await api.create('/flavors', {
+    flavor: { name: 'foreign', flavor_profile_id: strange.id },
+  });
+  const { id } = await api.create('/loadbalancers', lbWith({}));
+  await api.settle();
+  const refusals = {
+    [NOWHERE]: 'no such flavor',
+    [disabled.key]: 'disabled',
+    [sriov.key]: 'SR-IOV',
+    [foreign.id]: 'provider other',
+  };
+  for (const [flavor_id, words] of Object.entries(refusals)) {
+    const answer = await api.request('PUT', `/loadbalancers/${id}`, { loadbalancer: { flavor_id } });
+    expect(answer, words).toMatchObject({ status: 400 });
+    expect(answer.body.faultstring).toContain(words);
+  }
+  expect((await api.request('GET', `/loadbalancers/${id}`)).body.loadbalancer).toMatchObject({
+    ...{ flavor_id: null, provisioning_status: 'ACTIVE' },
+  });
+});
+
 test('a flavor whose topology the provider does not serve is refused', async () => {
   await using api = await givenApi({
     supports: {

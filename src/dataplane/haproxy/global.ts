@@ -80,24 +80,23 @@ export function defaultsSection({ settings }: RenderContext): Section {
 /**
  * Stick tables are shared between the amphorae of a pair. The amphora that the file is for is always among them,
  * because haproxy drops a section without the local peer. Source: contract dataplane.md 2. A single amphora has none in
- * the original and forgets its tables at each reload; here it is its own peer, at an address that no tenant reaches,
- * because haproxy then hands them to the process that takes over.
+ * the original and forgets its tables at each reload; here it is its own peer, because haproxy then hands them to the
+ * process that takes over. The address is that of a half of a pair, so that they outlive a change of the topology; who does
+ * not know the name, which is made of the amphora's id, is no peer.
  */
 export function peersSection(
   graph: LoadBalancerGraph,
   listeners: readonly ServedListener[],
   context: RenderContext,
 ): Section | undefined {
-  const head = line`peers ${peersName(graph.load_balancer)}`;
-  if (graph.load_balancer.topology !== 'ACTIVE_STANDBY') {
-    if (!listeners.some(({ pools }) => pools.some(({ pool }) => hasStickTable(pool)))) return undefined;
-    return { head, lines: [line`peer ${word(peerName(context.amphora.id))} ${peerAddress('127.0.0.1')}`] };
-  }
+  const isPair = graph.load_balancer.topology === 'ACTIVE_STANDBY';
+  if (!isPair && !listeners.some(({ pools }) => pools.some(({ pool }) => hasStickTable(pool))))
+    return undefined;
   const amphorae = inOrder(graph.amphorae).filter(
-    a => (a.status === 'ALLOCATED' && a.role !== 'STANDALONE') || a.id === context.amphora.id,
+    a => a.id === context.amphora.id || (isPair && a.status === 'ALLOCATED' && a.role !== 'STANDALONE'),
   );
   return {
-    head,
+    head: line`peers ${peersName(graph.load_balancer)}`,
     lines: amphorae.flatMap(({ id, vrrp_ip }) =>
       vrrp_ip === null ? [] : [line`peer ${word(peerName(id))} ${peerAddress(vrrp_ip)}`],
     ),

@@ -46,6 +46,9 @@ export function listVrrpPeers(graph: LoadBalancerGraph, own: Amphora): Amphora[]
  */
 const NOBODY = { 4: '127.0.0.1', 6: 'fe80::ffff' };
 
+/** A haproxy that is dead refuses at once; one that only takes its time is not dead. */
+const CHECK_TIMEOUT_SECONDS = 3;
+
 /** Throws unless the amphora has its address and its interface. */
 export function renderVrrp(graph: LoadBalancerGraph, context: VrrpContext): string {
   const { amphora, group, settings } = context;
@@ -60,12 +63,17 @@ export function renderVrrp(graph: LoadBalancerGraph, context: VrrpContext): stri
   const peers = others.length > 0 ? others : [NOBODY[isIP(vrrp_ip) as 4 | 6]];
   const blocks: Block[] = [
     // Adverts must go out in time while haproxy has all there is to do.
-    { head: text`global_defs`, entries: [text`vrrp_priority -20`, text`script_user root`] },
+    {
+      head: text`global_defs`,
+      entries: [text`vrrp_priority -20`, text`script_user root`],
+    },
     {
       head: text`vrrp_script check_script`,
       entries: [
         text`script ${filePath(settings.basePath)}/vrrp/check_script.sh`,
         text`interval ${number(settings.checkIntervalSeconds)}`,
+        // Without it as long as the interval: of a busy machine both halves could give up the VIPs at once.
+        text`timeout ${number(Math.max(settings.checkIntervalSeconds, CHECK_TIMEOUT_SECONDS))}`,
         text`fall ${number(settings.failCount)}`,
         text`rise ${number(settings.successCount)}`,
       ],
@@ -78,9 +86,13 @@ export function renderVrrp(graph: LoadBalancerGraph, context: VrrpContext): stri
         text`priority ${number(vrrp_priority)}`,
         text`nopreempt`,
         text`accept`,
+        // Whoever asked in the moment of the change may have been answered by the other half as well.
+        text`garp_master_delay 1`,
         text`garp_master_refresh ${number(settings.garpRefreshSeconds)}`,
         text`garp_master_refresh_repeat ${number(settings.garpRefreshCount)}`,
         ...versionEntries(group, isIP(vrrp_ip) as 4 | 6),
+        // Two that did not hear of each other: the one that stays announces the VIPs again.
+        text`higher_prio_send_advert`,
         // Addresses are used again, and all groups have the same number: nobody else's advert may count.
         text`check_unicast_src`,
         text`unicast_src_ip ${address(vrrp_ip)}`,

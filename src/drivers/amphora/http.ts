@@ -77,16 +77,20 @@ export class HttpAmphora implements AmphoraDriver {
     const connection = this.#connection(amphora);
     const { load_balancer_id: id, haproxy_cfg } = config;
     for (const file of config.certificates) await this.#sendCertificate(connection, id, file);
-    let applied: Applied = { how: 'stopped', reason: null, changes: null };
-    await applyUdpListeners(connection, amphora, config.udp_listeners);
+    try {
+      // Before the others are started: who starts last announces the VIP.
+      if (haproxy_cfg !== null) await this.#sendHaproxy(connection, amphora, id, haproxy_cfg);
+    } finally {
+      await applyUdpListeners(connection, amphora, config.udp_listeners);
+    }
     if (haproxy_cfg === null) {
       await connection.request({ method: 'DELETE', path: `listeners/${id}`, tolerated: [404] });
-    } else {
-      applied = await this.#sendHaproxy(connection, amphora, id, haproxy_cfg);
-      for (const name of config.obsolete_certificates ?? [])
-        await connection.request({ method: 'DELETE', path: certificatePath(id, name), tolerated: [404] });
+      return { how: 'stopped', reason: null, changes: null };
     }
-    return applied;
+    const { json } = await connection.request({ method: 'PUT', path: `loadbalancer/${id}/reload` });
+    for (const name of config.obsolete_certificates ?? [])
+      await connection.request({ method: 'DELETE', path: certificatePath(id, name), tolerated: [404] });
+    return decodeApplied(json);
   }
 
   async applyVrrp(amphora: Amphora, body: string | null): Promise<void> {
@@ -143,15 +147,10 @@ export class HttpAmphora implements AmphoraDriver {
   }
 
   /**
-   * The reload is always asked for, because the configuration that is there need not be the one that runs: whoever sent it
-   * may have died before. An agent that runs it already has nothing to do.
+   * The reload is always asked for afterwards, because the configuration that is there need not be the one that runs: whoever sent
+   * it may have died before. An agent that runs it already has nothing to do.
    */
-  async #sendHaproxy(
-    connection: AgentConnection,
-    amphora: Amphora,
-    id: string,
-    cfg: string,
-  ): Promise<Applied> {
+  async #sendHaproxy(connection: AgentConnection, amphora: Amphora, id: string, cfg: string): Promise<void> {
     const path = `loadbalancer/${id}/haproxy`;
     const present = await connection.request({ method: 'GET', path, tolerated: [404] });
     if (present.status !== 200 || present.etag !== md5(cfg)) {
@@ -159,8 +158,6 @@ export class HttpAmphora implements AmphoraDriver {
       const sent = await connection.request({ method: 'PUT', path: upload, body: cfg, tolerated: [400] });
       if (sent.status === 400) throw rejected(amphora, id, sent);
     }
-    const { json } = await connection.request({ method: 'PUT', path: `loadbalancer/${id}/reload` });
-    return decodeApplied(json);
   }
 
   #connection(amphora: Amphora): AgentConnection {

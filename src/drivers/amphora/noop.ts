@@ -33,6 +33,7 @@ export class NoopAmphora implements AmphoraDriver {
       active_tuned_profiles: '',
       topology: 'SINGLE',
       topology_status: 'OK',
+      changes_topology: true,
       listeners: [],
       packages: {},
     };

@@ -4,7 +4,9 @@ import { renderHaproxyConfig } from '../../dataplane/haproxy/render.ts';
 import { renderUdpListeners } from '../../dataplane/keepalived/lvs.ts';
 import { insertAmphora, settleAmphoraDeleted } from '../../db/amphorae.ts';
 import { listMemberPorts } from '../../db/member-ports.ts';
+import { loadOffer } from '../../db/offers.ts';
 import { type Amphora, type AmphoraRole, instanceName, vrrpPortName } from '../../model/amphora.ts';
+import { builtFor } from '../../model/flavor.ts';
 import { LISTENER_PROTOCOLS } from '../../model/listener.ts';
 import { POOL_PROTOCOLS } from '../../model/pool.ts';
 import { isSpreadBy } from '../../model/protocols.ts';
@@ -21,8 +23,9 @@ import {
 } from './certificates.ts';
 import { settleDoubts } from './doubts.ts';
 import { GarbageCollector } from './garbage.ts';
-import { ensureAgent, ensureInstance, rotateCertificate, update } from './instance.ts';
-import { ensureVrrp, findLeaving, standDown } from './pair.ts';
+import { guardedParts } from './guard.ts';
+import { ensureAgent, ensureInstance, rotateCertificate } from './instance.ts';
+import { ensureVrrp, findLeaving, hasKeepalived, standDown } from './pair.ts';
 import { type AgentFacts, type AmphoraPass, type AmphoraProviderParts, NotYet, step } from './parts.ts';
 import { planAmphorae } from './plan.ts';
 import {
@@ -33,6 +36,7 @@ import {
   releaseMemberPort,
 } from './plug.ts';
 import { ensureSpare, loadUnowned, takeSuitableSpare } from './spares.ts';
+import { announceVip, configureAgent, findHolder, goOnAlone } from './topology.ts';
 import { ensureAccess, ensureVip, releaseAccess, releaseVip } from './vip.ts';
 
 const SUPPORTS: Provider['supports'] = {
@@ -65,23 +69,29 @@ export class AmphoraProvider implements Provider {
       await ensureVip(own);
       await ensureAccess(own);
       await settleDoubts(own);
-      const plan = planAmphorae(own.graph);
+      const built_for = builtFor(own.offer);
+      const plan = planAmphorae(own.graph, { built_for, holder: await findHolder(own) });
       const wanted = [...plan.keep];
       for (const role of plan.build) {
-        const amphora = (await takeSuitableSpare(own, role)) ?? (await insertRow(own, role));
+        const amphora = (await takeSuitableSpare(own, role)) ?? (await insertRow(own, { role, built_for }));
         own.graph.amphorae.push(amphora);
         wanted.push({ amphora, role });
       }
       const certificates = await openCertificates(own);
       const leaving = findLeaving(own, plan.release);
+      // What leaves is nobody's peer any more, and nobody must be apart from it.
+      const graph = { ...own.graph, amphorae: wanted.map(({ amphora }) => amphora) };
       // All addresses are known before any configuration names them.
-      const prepared = await attempt(wanted, each => prepare(own, each));
-      const served = await attempt(prepared.done, each => serve(own, each, certificates));
+      const prepared = await attempt(wanted, each => prepare({ ...own, graph }, each));
+      const served = await attempt(prepared.done, each => serve({ ...own, graph }, each, certificates));
       const serving = served.done.map(({ amphora }) => amphora);
       const failures = await ensureVrrp(own, serving, await leaving);
       throwFirst([...prepared.errors, ...served.errors, ...failures]);
       await standDown(own, await leaving);
+      await announceVip(own, serving, (await leaving).filter(hasKeepalived));
       await all(plan.release.map(amphora => release(own, amphora)));
+      await announceVip(own, serving, await leaving);
+      await goOnAlone(own, serving);
       if (plan.release.length > 0) throwFirst(await ensureVrrp(own, serving, []));
       await releaseAccess(own);
       await releaseCertificates(own, certificates);
@@ -110,7 +120,9 @@ export class AmphoraProvider implements Provider {
 
   async #run(pass: Pass, script: (pass: AmphoraPass) => Promise<ResourceFault[]>): Promise<PassResult> {
     try {
-      const faults = await script({ ...pass, parts: this.#parts, facts: this.#facts });
+      const parts = guardedParts(this.#parts, pass);
+      const offer = await loadOffer(parts.db, pass.graph.load_balancer);
+      const faults = await script({ ...pass, parts, facts: this.#facts, offer });
       return { done: true, faults };
     } catch (error) {
       // Waiting is no failure: the worker looks again without counting an attempt.
@@ -121,10 +133,10 @@ export class AmphoraProvider implements Provider {
   }
 }
 
-function insertRow(pass: AmphoraPass, role: AmphoraRole): Promise<Amphora> {
+function insertRow(pass: AmphoraPass, seat: Parameters<typeof insertAmphora>[2]): Promise<Amphora> {
   const { db, clock } = pass.parts;
   return step(pass, 'insert amphora', pass.lease.loadbalancer_id, () =>
-    insertAmphora(db, pass.lease, role, clock.now()),
+    insertAmphora(db, pass.lease, seat, clock.now()),
   );
 }
 
@@ -140,6 +152,7 @@ async function prepare(pass: AmphoraPass, { amphora, role }: Seat): Promise<void
   await relying(pass, amphora, async () => {
     if (amphora.cert_busy) await rotateCertificate(pass, amphora);
     if (port) await plugVip(pass, amphora, port);
+    if (amphora.config_due) await configureAgent(pass, amphora);
     await ensureMemberNetworks(pass, amphora);
   });
 }
@@ -164,9 +177,9 @@ async function serve(pass: AmphoraPass, { amphora }: Seat, certificates: Certifi
     };
     await applyConfig(pass, amphora, config);
     // With nothing to serve the amphora has removed all of them.
+    facts.fence = pass.lease.fence;
     facts.certificates = new Set(config.haproxy_cfg === null ? [] : files.map(file => file.name));
     await releaseMemberNetworks(pass, amphora);
-    if (amphora.config_due) await configureAgent(pass, amphora);
   });
 }
 
@@ -178,13 +191,6 @@ async function relying(pass: AmphoraPass, amphora: Amphora, work: () => Promise<
     pass.facts.delete(amphora.id);
     throw error;
   }
-}
-
-/** The file that it was built with, as the settings are now. */
-async function configureAgent(pass: AmphoraPass, amphora: Amphora): Promise<void> {
-  const text = pass.parts.agentConfig(amphora, pass.graph.load_balancer.topology);
-  await step(pass, 'configure agent', amphora.id, () => pass.parts.amphora.configure(amphora, text));
-  await update(pass, amphora, { config_due: false });
 }
 
 /** World first, then the row. Found by our own names, so that what a crash left unnoted goes too. */

@@ -129,7 +129,7 @@ async function findFile(
   const { resource_type, resource_id, references } = need;
   const known = certificates.uses.get(keyOf(resource_id, reference))?.file_name;
   // What a reference leads to does not change, so there is nothing to read anew.
-  if (known && facts.certificates.has(known)) return { name: known, pem: null };
+  if (known && (await hasStill(pass, amphora, facts, known))) return { name: known, pem: null };
   let file: CertificateFile;
   try {
     file = await once(certificates, `${kind} ${reference}`, () =>
@@ -149,6 +149,13 @@ async function findFile(
   return once(certificates, keyOf(resource_id, reference), () =>
     noteUse(pass, certificates, need, reference, file),
   );
+}
+
+/** As far as is known; where another worker may have passed meanwhile, the amphora is asked. */
+async function hasStill(pass: AmphoraPass, amphora: Amphora, facts: AgentFacts, name: string) {
+  if (!facts.certificates.has(name)) return false;
+  if (facts.fence >= pass.lease.fence - 1) return true;
+  return pass.parts.amphora.hasCertificate(amphora, pass.graph.load_balancer.id, name);
 }
 
 function once(

@@ -58,7 +58,7 @@ export class GarbageCollector {
     const nowMs = clock.now();
     if (mode === 'off' || nowMs - this.#lookedAtMs < intervalMs) return;
     this.#lookedAtMs = nowMs;
-    const leftovers = await listLeftovers(this.#parts);
+    const leftovers = await listLeftovers(pass.parts);
     const names = new Set(leftovers.map(({ name }) => name));
     for (const name of this.#seenAtMs.keys()) if (!names.has(name)) this.#seenAtMs.delete(name);
     for (const leftover of leftovers) {
@@ -69,9 +69,7 @@ export class GarbageCollector {
       const goes = is_ours && mode === 'remove';
       log.warn({ [kind]: name, is_ours }, `nobody owns this: it ${goes ? 'is removed' : 'stays'}`);
       if (goes)
-        await step(pass, `remove ${kind} that nobody owns`, name, () =>
-          removeLeftover(this.#parts, leftover),
-        );
+        await step(pass, `remove ${kind} that nobody owns`, name, () => removeLeftover(pass.parts, leftover));
     }
   }
 }

@@ -1,6 +1,5 @@
 /** From an amphora's row to an agent that answers: certificate, instance, address. */
 import { updateAmphora } from '../../db/amphorae.ts';
-import { loadOffer } from '../../db/offers.ts';
 import type { Instance } from '../../drivers/compute/compute.ts';
 import { type Amphora, type AmphoraRole, instanceName } from '../../model/amphora.ts';
 import { isMarked } from '../../model/status.ts';
@@ -27,7 +26,11 @@ export async function ensureAgent(
   if (facts && amphora.status === 'ALLOCATED' && amphora.role === role) return facts;
   const found = await step(pass, 'wait for agent', amphora.id, () => waitForAgent(pass, amphora));
   if (amphora.status !== 'ALLOCATED' || amphora.role !== role) {
-    const set = { status: 'ALLOCATED', role, vrrp_id: 1, vrrp_priority: PRIORITY[role] } as const;
+    const isOther = amphora.status === 'ALLOCATED';
+    const set: Partial<Amphora> = { status: 'ALLOCATED', role, vrrp_id: 1, vrrp_priority: PRIORITY[role] };
+    // It serves on as it is until it was told of its topology; one that was a half has its keepalived until then.
+    if (isOther) set.config_due = true;
+    if (isOther && role === 'STANDALONE') delete set.vrrp_priority;
     await step(pass, 'allocate amphora', amphora.id, () => update(pass, amphora, set));
   }
   pass.facts.set(amphora.id, found);
@@ -73,7 +76,7 @@ async function buildInstance(pass: AmphoraPass, amphora: Amphora): Promise<Insta
   const { compute, authority, settings, agentConfig, rsyslogConfig } = pass.parts;
   const certificate = await authority.issueAgentCertificate(amphora.id);
   await update(pass, amphora, { cert_expiration: certificate.expires_at });
-  const offer = await loadOffer(pass.parts.db, pass.graph.load_balancer);
+  const { offer } = pass;
   return compute.ensureInstance({
     name: instanceName(amphora.id),
     networks: offer.management_network ? [offer.management_network] : settings.bootNetworks,
@@ -112,7 +115,10 @@ export async function waitForAgent(pass: AmphoraPass, amphora: Amphora): Promise
   for (;;) {
     pass.signal.throwIfAborted();
     const info = await driver.findInfo(amphora);
-    if (info) return { info, details: await driver.details(amphora), certificates: new Set() };
+    if (info) {
+      const details = await driver.details(amphora);
+      return { info, details, certificates: new Set(), fence: pass.lease.fence };
+    }
     if (clock.now() >= deadline) break;
     await clock.sleep(settings.agentPollMs, pass.signal);
   }

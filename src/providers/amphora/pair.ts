@@ -9,11 +9,12 @@ import { listVips } from './plug.ts';
 
 const READY_MS = 2000;
 
-/** Of those that are to go the ones that run keepalived and answer: one of them may hold the VIPs. Never throws. */
+/** What is under way when others have the VIPs may end. */
+const LAST_REQUESTS_MS = 200;
+
+/** Of those that are to go the ones that answer: one of them may hold the VIPs. Never throws. */
 export async function findLeaving(pass: AmphoraPass, release: readonly Amphora[]): Promise<Amphora[]> {
-  const asked = release.filter(
-    a => a.status !== 'ERROR' && a.vrrp_interface !== null && a.vrrp_priority !== null,
-  );
+  const asked = release.filter(a => a.status !== 'ERROR' && a.vrrp_interface !== null);
   // One that answers wrongly goes without a farewell, like one that does not answer.
   const answers = await Promise.all(asked.map(a => pass.parts.amphora.findInfo(a).catch(() => undefined)));
   return asked.filter((_, i) => answers[i] !== undefined);
@@ -26,8 +27,9 @@ export async function findLeaving(pass: AmphoraPass, release: readonly Amphora[]
 export async function ensureVrrp(
   pass: AmphoraPass,
   serving: readonly Amphora[],
-  leaving: readonly Amphora[],
+  allLeaving: readonly Amphora[],
 ): Promise<unknown[]> {
+  const leaving = allLeaving.filter(hasKeepalived);
   if (pass.graph.load_balancer.topology !== 'ACTIVE_STANDBY') return [];
   const { db, amphora: driver, settings, log } = pass.parts;
   const group = await ensureVrrpGroup(db, pass.lease, settings.vrrp.advertIntervalMs);
@@ -58,24 +60,29 @@ export async function ensureVrrp(
     }
   }
   // A keepalived that was started looks at its haproxy and listens for a while, before it can take over.
-  if (gave && leaving.length > 0)
+  if (gave && allLeaving.length > 0)
     errors.push(new NotYet('keepalived to be ready to take over', 3 * group.advert_interval_ms + READY_MS));
   return errors;
 }
 
-/** They hand the VIPs to the others at once, whom their silence would tell it later. */
+/** They serve until the others do, and a little longer. */
 export async function standDown(pass: AmphoraPass, leaving: readonly Amphora[]): Promise<void> {
-  const { amphora: driver, log } = pass.parts;
+  const { amphora: driver, clock, log } = pass.parts;
   await Promise.all(
     leaving.map(amphora =>
-      step(pass, 'stand down', amphora.id, () =>
-        driver.applyVrrp(amphora, null).catch(error => {
+      step(pass, 'stand down', amphora.id, async () => {
+        if (!hasKeepalived(amphora)) return clock.sleep(LAST_REQUESTS_MS, pass.signal);
+        try {
+          await driver.applyVrrp(amphora, null);
+        } catch (error) {
           // Its end tells the others as well.
           log.warn({ amphora: amphora.id, reason: errorChain(error) }, 'an amphora does not stand down');
-        }),
-      ),
+        }
+      }),
     ),
   );
 }
+
+export const hasKeepalived = (amphora: Amphora): boolean => amphora.vrrp_priority !== null;
 
 const byAge = (a: Amphora, b: Amphora): number => (a.created_at < b.created_at ? -1 : 1);

@@ -10,6 +10,7 @@ import type { Network } from '../../drivers/network/network.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Amphora } from '../../model/amphora.ts';
+import type { Offer } from '../../model/flavor.ts';
 import type { Topology } from '../../model/load-balancer.ts';
 import type { AgentDetails, AgentInfo } from '../../wire/agent-api.ts';
 import type { Pass } from '../provider.ts';
@@ -64,6 +65,8 @@ export interface AgentFacts {
   details: AgentDetails;
   /** The names of certificate files that it is known to have; others it may have too. */
   certificates: Set<string>;
+  /** Of the pass that knew it: another worker may have passed after it. */
+  fence: number;
 }
 
 /** One pass with all it may use. */
@@ -71,6 +74,8 @@ export interface AmphoraPass extends Pass {
   parts: AmphoraProviderParts;
   /** By amphora id, kept between passes. */
   facts: Map<string, AgentFacts>;
+  /** What flavor and zone asked for when it began. */
+  offer: Offer;
 }
 
 /** Thrown inside a pass when something needs time rather than failed. */

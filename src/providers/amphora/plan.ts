@@ -12,6 +12,14 @@ export interface AmphoraPlan {
   release: Amphora[];
 }
 
+/** What decides beside the rows. */
+export interface Wanted {
+  /** As in the rows. */
+  built_for: string | null;
+  /** The amphora of the other topology that has the VIP and can take this one. */
+  holder?: string | undefined;
+}
+
 const ROLES = {
   SINGLE: ['STANDALONE'],
   ACTIVE_STANDBY: ['MASTER', 'BACKUP'],
@@ -25,26 +33,40 @@ const PREFERENCE: Partial<Record<AmphoraStatus, number>> = {
   PENDING_CREATE: 3,
 };
 
-export function planAmphorae(graph: Pick<LoadBalancerGraph, 'load_balancer' | 'amphorae'>): AmphoraPlan {
+/** While nobody has a role of this topology, the one with the VIP goes on in the first of them: nobody loses a connection. */
+export function planAmphorae(
+  graph: Pick<LoadBalancerGraph, 'load_balancer' | 'amphorae'>,
+  { built_for, holder }: Wanted,
+): AmphoraPlan {
+  const { topology } = graph.load_balancer;
   const usable = graph.amphorae
-    .filter(a => PREFERENCE[a.status] !== undefined)
+    .filter(a => PREFERENCE[a.status] !== undefined && a.built_for === built_for)
     .sort((a, b) => PREFERENCE[a.status]! - PREFERENCE[b.status]!);
   const keep: AmphoraPlan['keep'] = [];
   const build: AmphoraRole[] = [];
-  for (const role of ROLES[graph.load_balancer.topology]) {
+  for (const role of ROLES[topology]) {
     const amphora = usable.find(a => a.role === role);
     if (amphora) keep.push({ amphora, role });
-    // An agent has the topology that it was built with: another one is replaced, like what failed.
     else build.push(role);
   }
+  const other = keep.length === 0 && usable.find(a => a.id === holder && a.status === 'ALLOCATED');
+  if (other) keep.push({ amphora: other, role: build.shift()! });
   const kept = new Set(keep.map(k => k.amphora));
   return { keep, build, release: graph.amphorae.filter(a => !kept.has(a)) };
 }
 
-/** The subnets that an amphora must reach beside the VIP's own. Source: contract controller.md 9.4. */
-export function memberSubnets(graph: LoadBalancerGraph): string[] {
-  const wanted = graph.members
-    .filter(m => isStaying(m) && m.subnet_id !== null)
-    .map(m => m.subnet_id as string);
-  return [...new Set(wanted)].filter(id => id !== graph.load_balancer.vip_subnet_id).sort();
+/**
+ * The subnets that an amphora needs an address in beside the VIP's own: those of members, and of a pair's further VIPs. Whoever has none
+ * while the other half holds them reaches no member of their family, and with the VIPs that it gives up the kernel drops its
+ * routes. Source: contract controller.md 9.4.
+ */
+export function furtherSubnets({
+  load_balancer: { topology, vip_subnet_id, additional_vips },
+  members,
+}: Pick<LoadBalancerGraph, 'load_balancer' | 'members'>): string[] {
+  const wanted = [
+    ...members.filter(isStaying).map(m => m.subnet_id),
+    ...(topology === 'ACTIVE_STANDBY' ? additional_vips.map(vip => vip.subnet_id) : []),
+  ];
+  return [...new Set(wanted)].filter(id => id !== null && id !== vip_subnet_id).sort() as string[];
 }

@@ -7,7 +7,7 @@ import { TerminalError } from '../../lib/errors.ts';
 import { type Amphora, instanceName, memberPortName, vrrpPortName } from '../../model/amphora.ts';
 import { update } from './instance.ts';
 import { type AmphoraPass, step } from './parts.ts';
-import { memberSubnets } from './plan.ts';
+import { furtherSubnets } from './plan.ts';
 
 /**
  * Puts the amphora's own port beside the VIP into its instance, for which no agent is needed. undefined when the VIP is
@@ -67,6 +67,16 @@ async function vipRequest(pass: AmphoraPass, port: Port) {
   };
 }
 
+/** The VIP's interface once more, as the agent's topology has it now, with its addresses announced. */
+export async function replugVip(pass: AmphoraPass, amphora: Amphora): Promise<void> {
+  const { db, network, amphora: driver } = pass.parts;
+  const port = await network.ensurePort(vrrpPortSpec(pass, amphora));
+  const networkId = pass.graph.load_balancer.vip_network_id!;
+  const known = (await listMemberPorts(db, amphora.id)).find(each => each.network_id === networkId);
+  const request = await plugRequest(pass, port, known?.plugged_subnets ?? []);
+  await step(pass, 'plug VIP again', amphora.id, () => driver.plugNetwork(amphora, request));
+}
+
 /** The load balancer's own one first. */
 export function listVips(pass: AmphoraPass): Promise<RoutedVip[]> {
   const lb = pass.graph.load_balancer;
@@ -80,8 +90,8 @@ export function listVips(pass: AmphoraPass): Promise<RoutedVip[]> {
 }
 
 /**
- * Plugs what members need: an interface in each network, with an address in each subnet; in the VIP's network these are
- * more addresses of the VRRP port. What none needs any more goes after the configuration is applied.
+ * Plugs what members and further VIPs need: an interface in each network, with an address in each subnet; in the VIP's network
+ * these are more addresses of the VRRP port. What none needs any more goes after the configuration is applied.
  */
 export async function ensureMemberNetworks(pass: AmphoraPass, amphora: Amphora): Promise<void> {
   const present = await listMemberPorts(pass.parts.db, amphora.id);
@@ -131,10 +141,10 @@ async function plugNetwork(
   known: MemberPort | undefined,
 ): Promise<void> {
   const { network, compute, db, amphora: driver } = pass.parts;
-  const row = known ?? { amphora_id: amphora.id, network_id: networkId, port_id: null, plugged_subnets: [] };
-  if (!known) {
-    await step(pass, 'note member port', amphora.id, () => putMemberPort(db, pass.lease, row));
-  }
+  // Until it is done the row names every subnet in which the port may have an address, and no port.
+  const plugged_subnets = [...new Set([...(known?.plugged_subnets ?? []), ...subnetIds])];
+  const row = { amphora_id: amphora.id, network_id: networkId, port_id: null, plugged_subnets };
+  await step(pass, 'note member port', amphora.id, () => putMemberPort(db, pass.lease, row));
   const { load_balancer: lb } = pass.graph;
   const isVips = networkId === lb.vip_network_id;
   const name = memberPortName(amphora.id, networkId);
@@ -148,12 +158,7 @@ async function plugNetwork(
   await step(pass, 'attach member port', amphora.id, () =>
     compute.attachPort(instanceName(amphora.id), port.id),
   );
-  const request = {
-    mac_address: port.mac_address,
-    fixed_ips: fixedIpsOf(port, await Promise.all(subnetIds.map(id => getSubnet(pass, id)))),
-    mtu: await mtuOf(pass, networkId),
-    ...(isVips && { vip_net_info: await vipRequest(pass, port) }),
-  };
+  const request = await plugRequest(pass, port, subnetIds);
   await step(pass, 'plug member network', amphora.id, () => driver.plugNetwork(amphora, request));
   const surplus = row.plugged_subnets.filter(id => !subnetIds.includes(id));
   if (surplus.length > 0) {
@@ -162,6 +167,16 @@ async function plugNetwork(
   await step(pass, 'store member port', amphora.id, () =>
     putMemberPort(db, pass.lease, { ...row, port_id: port.id, plugged_subnets: subnetIds }),
   );
+}
+
+async function plugRequest(pass: AmphoraPass, port: Port, subnetIds: string[]) {
+  const isVips = port.network_id === pass.graph.load_balancer.vip_network_id;
+  return {
+    mac_address: port.mac_address,
+    fixed_ips: fixedIpsOf(port, await Promise.all(subnetIds.map(id => getSubnet(pass, id)))),
+    mtu: await mtuOf(pass, port.network_id),
+    ...(isVips && { vip_net_info: await vipRequest(pass, port) }),
+  };
 }
 
 function fixedIpsOf(port: Port, subnets: Subnet[]) {
@@ -174,10 +189,10 @@ function fixedIpsOf(port: Port, subnets: Subnet[]) {
   });
 }
 
-/** By network, the subnets in which members are. */
+/** By network, the subnets beside the VIP's own. */
 async function wantedNetworks(pass: AmphoraPass): Promise<Map<string, string[]>> {
   const wanted = new Map<string, string[]>();
-  for (const id of memberSubnets(pass.graph)) {
+  for (const id of furtherSubnets(pass.graph)) {
     const { network_id } = await getSubnet(pass, id);
     wanted.set(network_id, [...(wanted.get(network_id) ?? []), id]);
   }

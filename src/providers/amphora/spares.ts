@@ -1,5 +1,4 @@
 /** Spare amphorae: built like those of a SINGLE load balancer that asks for nothing special, and taken by the first one that needs one. */
-import { loadOffer } from '../../db/offers.ts';
 import type { Db } from '../../db/schema.ts';
 import { listSpares, takeSpare } from '../../db/spares.ts';
 import type { Amphora, AmphoraRole } from '../../model/amphora.ts';
@@ -37,10 +36,7 @@ export async function takeSuitableSpare(pass: AmphoraPass, role: AmphoraRole): P
   const { db, clock } = pass.parts;
   const { load_balancer } = pass.graph;
   if (load_balancer.topology !== 'SINGLE') return undefined;
-  const { compute_flavor, amp_image_tag, compute_zone, volume_zone, management_network } = await loadOffer(
-    db,
-    load_balancer,
-  );
+  const { compute_flavor, amp_image_tag, compute_zone, volume_zone, management_network } = pass.offer;
   if (compute_flavor ?? amp_image_tag ?? compute_zone ?? volume_zone ?? management_network) return undefined;
   if (!(await listSpares(db)).some(spare => spare.status === 'READY')) return undefined;
   return step(pass, 'take spare amphora', load_balancer.id, () =>
