@@ -7,6 +7,7 @@ import { apiLoad } from './api-load.ts';
 import type { Bench } from './bench-types.ts';
 import { createNoop } from './create-noop.ts';
 import { dataplane } from './dataplane.ts';
+import { failover } from './failover.ts';
 import type { Result } from './figures.ts';
 import { firstAnswer } from './first-answer.ts';
 import { heartbeats } from './heartbeats.ts';
@@ -24,6 +25,7 @@ const BENCHES: readonly Bench[] = [
   memory,
   dataplane,
   heartbeats,
+  failover,
 ];
 
 const USAGE = `Usage: npm run bench -- [name …] [--runs N] [--cpu-prof DIRECTORY] [--dry]

@@ -1,5 +1,5 @@
 /** A cloud of load balancers for the receiver of heartbeats: its rows, and what its amphorae say. */
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import { insertRecords } from '../src/db/children.ts';
 import type { Db } from '../src/db/schema.ts';
 import { givenGraph } from '../src/db/testing.ts';
@@ -16,14 +16,25 @@ export interface HeartbeatCloud {
   load_balancers: HeartbeatLoadBalancer[];
 }
 
-/** Every heartbeat counts one connection on each listener. */
-export function heartbeatOf({ amphora, listeners }: HeartbeatLoadBalancer): Heartbeat {
-  const stats = { tx: 1000, rx: 100, conns: 3, totconns: 1, ereq: 0 };
-  const members = (ids: string[]) => Object.fromEntries(ids.map(id => [id, 'UP']));
+/** Every heartbeat counts one connection on each listener; all else that is counted differs. One that flaps has a member that comes and goes. */
+export function heartbeatOf(
+  { amphora, listeners }: HeartbeatLoadBalancer,
+  round: number,
+  flaps = false,
+): Heartbeat {
+  const word = flaps && round % 2 === 1 ? 'DOWN' : 'UP';
+  const stats = () => ({
+    tx: randomInt(1e6),
+    rx: randomInt(1e5),
+    conns: randomInt(100),
+    totconns: 1,
+    ereq: 0,
+  });
+  const members = (ids: string[]) => Object.fromEntries(ids.map((id, index) => [id, index ? 'UP' : word]));
   return {
     id: amphora,
-    seq: 1,
-    listeners: Object.fromEntries(listeners.map(({ id }) => [id, { status: 'OPEN', stats }])),
+    seq: round,
+    listeners: Object.fromEntries(listeners.map(({ id }) => [id, { status: 'OPEN', stats: stats() }])),
     pools: Object.fromEntries(
       listeners.map(l => [`${l.pool}:${l.id}`, { status: 'UP', members: members(l.members) }]),
     ),

@@ -15,6 +15,7 @@ import { HealthManager } from './health-manager.ts';
 import { storeWith } from './health-store.fixture.ts';
 import type { HealthStore } from './health-store.ts';
 import { HEARTBEAT_KEY, type HeartbeatSketch, packetOf } from './heartbeat.fixture.ts';
+import { OverdueWatch } from './overdue.ts';
 
 const [A1, A2] = [idOf('amphora', 1), idOf('amphora', 2)];
 const [L1, P1, M1] = [idOf('listener', 1), idOf('pool', 1), idOf('member', 1)];
@@ -193,19 +194,83 @@ describe('while the database fails', () => {
   test('heartbeats are kept in order, and no counter is lost', async () => {
     const real = new DatabaseHealth(db);
     let failures = 0;
+    let away = true;
     const store = storeWith(real, {
       update: async (...args) => {
-        if (failures++ === 0) throw new Error('the database is away');
+        if (away) throw new Error(`the database is away, ${++failures}`);
         return real.update(...args);
       },
     });
     await start(basic, store);
     await heartbeat({ ...healthy, pools: { [P1]: ['UP', { [M1]: 'DOWN' }] } });
-    await vi.waitFor(() => expect(failures).toBe(1));
+    await vi.waitFor(() => expect(failures).toBeGreaterThan(0));
     await heartbeat(healthy);
+    const before = failures;
+    await vi.waitFor(() => expect(failures, 'tried soon again').toBeGreaterThan(before + 1));
+    away = false;
     await vi.waitFor(async () => expect(await total()).toBe(4), { timeout: 5000 });
     expect(await statusOf('member')).toBe('ONLINE');
-    expect(logged.map(l => l.fields)).toEqual([{ error: 'the database is away', failures: 1 }]);
+    expect(logged.map(l => l.fields)).toEqual([{ error: 'the database is away, 1', failures: 1 }]);
+  });
+
+  test('for longer than an amphora may be silent: nothing is lost, nobody is thought dead', async () => {
+    let [nowMs, away] = [Date.now(), false];
+    const fail = () => {
+      if (away) throw new Error('the database is away');
+    };
+    const real = new DatabaseHealth(db);
+    const store = storeWith(real, {
+      update: async (...args) => {
+        fail();
+        return real.update(...args);
+      },
+      resumeFailover: async (...args) => {
+        fail();
+        return real.resumeFailover(...args);
+      },
+    });
+    const clock: Clock = {
+      now: () => nowMs,
+      sleep: (ms, signal) => systemClock.sleep(Math.min(ms, 5), signal),
+    };
+    await start({ ...basic, amphorae: [{}, {}] }, store, clock);
+    const silence = {
+      heartbeatTimeoutMs: 60_000,
+      checkIntervalMs: 3000,
+      failoverThreshold: 9,
+      failoversAtOnce: 9,
+    };
+    const watch = new OverdueWatch(silence, {
+      store,
+      queue: new InProcessQueue(),
+      clock,
+      log: recordingLog(),
+    });
+    const report = async (times: number) => {
+      for (let i = 0; i < times; i++) for (const id of [A1, A2]) await heartbeat({ ...healthy, id });
+    };
+    const look = () => watch.look().catch(() => 'away');
+    await report(1);
+    await vi.waitFor(async () => expect(await healthRows()).toHaveLength(2));
+    for (let passed = 0; passed <= 66; passed += 3, nowMs += 3000) await look();
+
+    away = true;
+    for (let passed = 0; passed < 300; passed += 3, nowMs += 3000) {
+      await report(2);
+      expect(await look()).toBe('away');
+    }
+    away = false;
+    expect(await look()).toMatchObject({ looked: false });
+    // What waited is too old to say who lives; what it counted is not.
+    await vi.waitFor(async () => expect(await total()).toBe(2 * 2 * 201));
+    nowMs += 3000;
+    await report(1);
+    await vi.waitFor(async () =>
+      expect((await healthRows()).map(r => Number(r.last_update_ms))).toEqual([nowMs, nowMs]),
+    );
+    for (let passed = 0; passed < 57; passed += 3, nowMs += 3000)
+      expect(await look()).toMatchObject({ looked: false });
+    expect(await look()).toMatchObject({ looked: true, doubted: [], held_back: [] });
   });
 });
 

@@ -7,7 +7,7 @@ import { errorChain } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { Queue } from '../queue/queue.ts';
-import { decodeHeartbeat } from '../wire/heartbeat-codec.ts';
+import { HeartbeatReader } from '../wire/heartbeat-reader.ts';
 import { decideHealth, type HealthRemark } from './decide.ts';
 import type { HealthStore } from './health-store.ts';
 import { OnceAMinute } from './once-a-minute.ts';
@@ -32,12 +32,17 @@ export interface HealthManagerParts {
 
 /** How long the first heartbeat of a batch waits for company. */
 const BATCH_MS = 20;
-/** A large batch gives the next one as many milliseconds as it had heartbeats, up to this: the more arrive, the more share a row. */
-const LONGEST_BATCH_MS = 1000;
-const LARGEST_BATCH = 2000;
-/** Amphorae whose heartbeats are held while the database does not answer. */
-const MOST_PENDING = 200_000;
-const RETRY_MS = 1000;
+/**
+ * After many there is a pause of as many milliseconds, up to this: the more arrive, the more share a row. With the time to write
+ * them it stays below a second, so that a status is never older than that.
+ */
+const LONGEST_PAUSE_MS = 600;
+/** Of amphorae in one transaction: others who write wait for no more than some tens of milliseconds. */
+const LARGEST_BATCH = 250;
+/** Amphorae whose heartbeats are held while the database does not answer: with ten listeners each, some 200 MB. */
+const MOST_PENDING = 50_000;
+/** After a failure, doubled by each further one: a deadlock is over at once, an outage is not. */
+const [FIRST_RETRY_MS, LAST_RETRY_MS] = [20, 2000];
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 
 export class HealthManager {
@@ -46,12 +51,14 @@ export class HealthManager {
   readonly #stopping = new AbortController();
   readonly #limit = new OnceAMinute();
   readonly #pending = new PendingHeartbeats();
+  readonly #reader: HeartbeatReader;
   #drained: Promise<void> | undefined;
   #socket: Socket | undefined;
 
   constructor(options: HealthManagerOptions, parts: HealthManagerParts) {
     this.#options = options;
     this.#parts = parts;
+    this.#reader = new HeartbeatReader(options.keys);
   }
 
   /** Returns when heartbeats are received. Throws when the address cannot be bound. */
@@ -96,7 +103,7 @@ export class HealthManager {
 
   #receive(packet: Buffer, source: RemoteInfo): void {
     const receivedAtMs = this.#parts.clock.now();
-    const heartbeat = decodeHeartbeat(packet, this.#options.keys);
+    const heartbeat = this.#reader.decode(packet);
     if (heartbeat === undefined) {
       this.#drop(source.address, 'datagrams dropped: not signed with our key, or not heartbeats');
       return;
@@ -114,11 +121,18 @@ export class HealthManager {
   /** One batch at a time, so that the heartbeats of an amphora are processed in their order. */
   async #drain(): Promise<void> {
     await this.#pause(BATCH_MS);
+    let written = 0;
+    let retryMs = FIRST_RETRY_MS;
     while (this.#pending.size > 0) {
       const batch = this.#pending.take(LARGEST_BATCH);
       try {
         await this.#process(batch);
-        if (this.#pending.size < LARGEST_BATCH) await this.#pause(Math.min(batch.length, LONGEST_BATCH_MS));
+        written += batch.length;
+        retryMs = FIRST_RETRY_MS;
+        const isLast = this.#pending.size < LARGEST_BATCH;
+        // Between two as well, what has arrived is fetched from the socket.
+        await this.#pause(isLast ? Math.min(written, LONGEST_PAUSE_MS) : 1);
+        if (isLast) written = 0;
       } catch (error) {
         // The counters in them exist nowhere else: they are kept for when the database answers again.
         this.#pending.putBack(batch);
@@ -127,7 +141,8 @@ export class HealthManager {
           this.#parts.log.error({ error: errorChain(error), failures: due.count }, 'cannot write heartbeats');
         }
         if (this.#stopping.signal.aborted) return;
-        await this.#pause(RETRY_MS);
+        await this.#pause(retryMs);
+        retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
       }
     }
   }

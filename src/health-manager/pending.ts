@@ -8,7 +8,7 @@ export interface ReceivedHeartbeat {
   heartbeat: DecodedHeartbeat;
   receivedAtMs: number;
   /** What this and earlier heartbeats counted, by listener. */
-  counted: ReadonlyMap<string, HeartbeatStats>;
+  counted: Map<string, HeartbeatStats>;
 }
 
 /** As many as there are amphorae, so that it stays small while the database is away, and no counter is lost. */
@@ -21,7 +21,9 @@ export class PendingHeartbeats {
   }
 
   add(heartbeat: DecodedHeartbeat, receivedAtMs: number): void {
-    this.#put({ heartbeat, receivedAtMs, counted: statsOf(heartbeat) });
+    const sums = this.#renew(heartbeat, receivedAtMs);
+    const areDeltas = countsDeltas(heartbeat);
+    for (const [id, { stats }] of heartbeat.listeners) count(sums, id, stats, areDeltas);
   }
 
   /** Takes the oldest out. */
@@ -39,40 +41,37 @@ export class PendingHeartbeats {
   putBack(batch: readonly ReceivedHeartbeat[]): void {
     const since = this.#waiting;
     this.#waiting = new Map();
-    for (const received of batch) this.#put(received);
-    for (const received of since.values()) this.#put(received);
+    for (const { heartbeat, receivedAtMs, counted } of [...batch, ...since.values()]) {
+      const sums = this.#renew(heartbeat, receivedAtMs);
+      for (const [id, stats] of counted) count(sums, id, stats, countsDeltas(heartbeat));
+    }
   }
 
-  #put(newest: ReceivedHeartbeat): void {
-    const { heartbeat } = newest;
+  /** Makes it the newest of its amphora; returns the sums that its counters go into. */
+  #renew(heartbeat: DecodedHeartbeat, receivedAtMs: number): ReceivedHeartbeat['counted'] {
     const key = `${heartbeat.ver} ${heartbeat.id}`;
-    const before = this.#waiting.get(key);
+    const counted = this.#waiting.get(key)?.counted ?? new Map<string, HeartbeatStats>();
     this.#waiting.delete(key);
-    const counted = before ? addUp(before.counted, newest.counted, countsDeltas(heartbeat)) : newest.counted;
-    this.#waiting.set(key, { ...newest, counted });
+    this.#waiting.set(key, { heartbeat, receivedAtMs, counted });
+    return counted;
   }
 }
 
-const statsOf = ({ listeners }: DecodedHeartbeat): Map<string, HeartbeatStats> =>
-  new Map([...listeners].map(([id, { stats }]) => [id, stats]));
-
-function addUp(
-  earlier: ReceivedHeartbeat['counted'],
-  later: ReceivedHeartbeat['counted'],
+function count(
+  sums: Map<string, HeartbeatStats>,
+  id: string,
+  stats: HeartbeatStats,
   areDeltas: boolean,
-): Map<string, HeartbeatStats> {
-  const sums = new Map(earlier);
-  for (const [id, stats] of later) {
-    const before = areDeltas ? earlier.get(id) : undefined;
-    sums.set(id, before ? sumOf(before, stats) : stats);
+): void {
+  const sum = areDeltas ? sums.get(id) : undefined;
+  if (sum === undefined) {
+    // A copy: whoever read the heartbeat may use its counters again.
+    sums.set(id, { ...stats });
+    return;
   }
-  return sums;
+  sum.tx += stats.tx;
+  sum.rx += stats.rx;
+  sum.conns = stats.conns;
+  sum.totconns += stats.totconns;
+  sum.ereq += stats.ereq;
 }
-
-const sumOf = (a: HeartbeatStats, b: HeartbeatStats): HeartbeatStats => ({
-  tx: a.tx + b.tx,
-  rx: a.rx + b.rx,
-  conns: b.conns,
-  totconns: a.totconns + b.totconns,
-  ereq: a.ereq + b.ereq,
-});

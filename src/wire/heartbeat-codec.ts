@@ -23,7 +23,9 @@ export interface DecodedHeartbeat {
 
 const MAC_BYTES = 32;
 /** The largest datagram compresses some ten times; more than this was made to hurt. */
-const LONGEST_JSON = 4 * 1024 * 1024;
+const LIMIT = { maxOutputLength: 4 * 1024 * 1024 };
+/** What nearly every message inflates to at most: a larger piece of memory for each costs more than all the rest of inflating. */
+const MOST_RATIO = 4;
 
 /** The datagram of one heartbeat. Source: contract heartbeat.md 1. */
 export function encodeHeartbeat(heartbeat: Heartbeat, key: Secret): Buffer {
@@ -41,17 +43,30 @@ export function sealHeartbeat(json: string, key: Secret): Buffer {
  * not what a heartbeat must be. Never throws, whatever the bytes.
  */
 export function decodeHeartbeat(packet: Uint8Array, keys: Secret[]): DecodedHeartbeat | undefined {
+  const json = openHeartbeat(packet, keys);
+  return json && parseHeartbeat(json);
+}
+
+/** The text in a datagram, when it was signed with one of the keys. */
+export function openHeartbeat(packet: Uint8Array, keys: Secret[]): Buffer | undefined {
   const bytes = Buffer.from(packet.buffer, packet.byteOffset, packet.byteLength);
   const compressed = openEnvelope(bytes, keys);
-  if (compressed === undefined) return undefined;
-  let message: unknown;
   try {
-    message = JSON.parse(inflateSync(compressed, { maxOutputLength: LONGEST_JSON }).toString('utf8'));
+    return compressed && inflateSync(compressed, { ...LIMIT, chunkSize: MOST_RATIO * compressed.length });
   } catch {
-    // What does not inflate or parse is not a heartbeat, which is all that the caller wants to know.
+    // What does not inflate is not a heartbeat, which is all that the caller wants to know.
     return undefined;
   }
-  return readMessage(message);
+}
+
+/** The heartbeat that the text is; undefined when it is none. */
+export function parseHeartbeat(json: Buffer): DecodedHeartbeat | undefined {
+  try {
+    return readMessage(JSON.parse(json.toString('utf8')));
+  } catch {
+    // The same of what does not parse.
+    return undefined;
+  }
 }
 
 function mac(data: Uint8Array, key: Secret): Buffer {
