@@ -282,6 +282,10 @@ describe('for operators', () => {
       'f',
     ]);
     await expect(ottavia('flavor delete small')).rejects.toThrow('(HTTP 409)');
+    await ottavia('lb unset f --flavor --wait');
+    expect(await json('lb show f')).toMatchObject({ flavor_id: null });
+    await ottavia('lb set f --flavor small --wait');
+    expect(await values('lb list --flavor small -c name')).toEqual(['f']);
     await ottavia('lb delete f --wait');
     await ottavia('flavor delete small');
     expect(await json('flavorprofile show profile')).toMatchObject({ provider_name: 'amphora' });

@@ -19,7 +19,7 @@ export function clientObstacle(...modules: string[]): string | undefined {
   const { status } = spawnSync('/usr/bin/python3', ['-c', `import ${modules.join(', ')}`]);
   return status === 0
     ? undefined
-    : `needs Debian's Python modules ${modules.join(', ')} (scripts/setup --tests installs them)`;
+    : `needs Debian's Python modules ${modules.join(', ')}, which scripts/setup --tests installs`;
 }
 
 export class PythonClient {

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { AgentInstance, MEMBER_MAC, VIP_MAC } from './agent-instance.ts';
+import { AgentInstance, AMPHORA, MEMBER_MAC, VIP_MAC } from './agent-instance.ts';
 import { hostTestsObstacle } from './host-state.ts';
 import { until } from './until.ts';
 
@@ -15,6 +15,17 @@ const PLUG = {
     { ip_address: '10.66.0.100', subnet_cidr: '10.66.0.0/24', gateway: null, host_routes: [] },
   ],
 };
+
+const LB = 'fb5a1d6f-0a6e-4d0f-9f47-5d20a4d1a9e1';
+const CONFIG = `global
+    daemon
+    stats socket /var/lib/octavia/${LB}.sock mode 0666 level user
+
+frontend 51a7a2cb-1f0f-4a2c-8a53-8f6f2a0e7c11
+    bind ${VIP6}:80
+    mode http
+    timeout client 5000
+`;
 
 describe.skipIf(hostTestsObstacle !== undefined)(
   `the agent's interfaces${hostTestsObstacle ? ` (${hostTestsObstacle})` : ''}`,
@@ -46,7 +57,7 @@ describe.skipIf(hostTestsObstacle !== undefined)(
       await amphora?.remove();
     });
 
-    test('a neighbour that knew somebody else under an IPv6 VIP hears of its move', async () => {
+    test('a neighbour that knew somebody else under an IPv6 VIP hears of its move when haproxy serves it', async () => {
       amphora.inPeer(
         'neigh',
         'replace',
@@ -59,11 +70,11 @@ describe.skipIf(hostTestsObstacle !== undefined)(
         'reachable',
       );
       await plug(`vip/${VIP6}`, PLUG);
-      await until(
-        'the neighbour to know the new place',
-        () => amphora.inPeer('neigh', 'show', VIP6).includes(VIP_MAC),
-        () => amphora.inPeer('neigh', 'show', VIP6),
-      );
+      const known = () => amphora.inPeer('neigh', 'show', VIP6);
+      expect(known()).not.toContain(VIP_MAC);
+      await amphora.call('PUT', `/1.0/loadbalancer/${AMPHORA}/${LB}/haproxy`, CONFIG);
+      expect((await amphora.call('PUT', `/1.0/loadbalancer/${LB}/start`)).status).toBe(202);
+      await until('the neighbour to know the new place', () => known().includes(VIP_MAC), known);
     });
 
     test('answers from VIPs of both versions have routes of their own; connections to members do not come from them', () => {

@@ -133,7 +133,7 @@ describe.skipIf(hostTestsObstacle !== undefined)(
       expect(reply).toMatchObject({ status: 404, json: { details: 'No suitable network interface found' } });
     });
 
-    test('plugs the VIP, tells the neighbours, and refuses to do so twice', async () => {
+    test('plugs the VIP, tells nobody yet, and refuses to do so twice', async () => {
       // A neighbour that believes what it is told without having asked.
       amphora.inPeerWrite('net/ipv4/conf/vip/arp_accept', '1');
       const plug = {
@@ -159,9 +159,7 @@ describe.skipIf(hostTestsObstacle !== undefined)(
       expect(inner('route', 'show', 'table', '1')).toMatch(/10\.66\.0\.0\/24.*src 10\.66\.0\.100/);
       expect(inner('rule', 'show')).toContain(`from ${VIP} lookup 1`);
       expect(amphora.inside('cat', '/var/lib/octavia/plugged_interfaces')).toBe(`${VIP_MAC} eth1\n`);
-      await until(() =>
-        expect(amphora.inPeer('neigh', 'show', 'dev', 'vip')).toContain(`${VIP} lladdr ${VIP_MAC}`),
-      );
+      expect(amphora.inPeer('neigh', 'show', 'dev', 'vip')).not.toContain(VIP);
     });
 
     test('plugs a member network, and updates it when asked again', async () => {
@@ -192,6 +190,7 @@ describe.skipIf(hostTestsObstacle !== undefined)(
         status: 202,
         json: { details: `Configuration file is valid\nhaproxy daemon for ${LB} started` },
       });
+      expect(amphora.inPeer('neigh', 'show', 'dev', 'vip')).toContain(`${VIP} lladdr ${VIP_MAC}`);
       expect([amphora.fetch(URL), amphora.fetch(URL)].sort()).toEqual(['8001', '8002']);
       expect((await call('GET', `/1.0/loadbalancer/${LB}/haproxy`)).body).toBe(text);
       const listeners = await call('GET', '/1.0/listeners');
@@ -408,6 +407,8 @@ describe.skipIf(hostTestsObstacle !== undefined)(
 }
 `;
       const held = () => amphora.inside('ip', '-n', 'amphora-haproxy', '-br', 'addr', 'show', 'eth2');
+      const pair = amphora.config().replace('SINGLE', 'ACTIVE_STANDBY');
+      await call('PUT', '/1.0/config', pair);
       expect(await call('PUT', '/1.0/vrrp/upload', text('10.67.0.50'))).toMatchObject({
         status: 200,
         etag: md5(text('10.67.0.50')),
@@ -426,11 +427,13 @@ describe.skipIf(hostTestsObstacle !== undefined)(
       expect(amphora.inside('/var/lib/octavia/vrrp/check_script.sh')).toBe('');
       expect((await call('PUT', '/1.0/vrrp/stop')).json.details).toBe('keepalived stoped');
       expect(amphora.processes('keepalived')).toEqual([]);
+      expect(held()).not.toContain('10.67.0.51');
       const seen = amphora.heartbeats.length;
-      await call('PUT', '/1.0/config', amphora.config());
+      await call('PUT', '/1.0/config', pair);
       await apply(config([member(8003)]));
       expect(amphora.heartbeats).toHaveLength(seen);
       amphora.inside('rm', '-r', '/var/lib/octavia/vrrp');
+      await call('PUT', '/1.0/config', amphora.config());
     });
 
     test('ends up with what the last configuration says, whichever way it went there', async () => {

@@ -25,6 +25,23 @@ export interface Served {
   pem?: { key: string; cert: string };
 }
 
+/** What a constant load came to so far. */
+export interface LoadFigures {
+  sent: number;
+  failed: number;
+  /** By reason. */
+  failures: Record<string, number>;
+  /** The longest time without an answer. */
+  gapMs: number;
+  sinceAnswerMs: number;
+}
+
+export interface ConstantLoad {
+  figures(): Promise<LoadFigures>;
+  /** With those that were under way. */
+  stop(): Promise<LoadFigures>;
+}
+
 const ip = (...words: string[]) => execFileSync('ip', words, { stdio: 'pipe', timeout: 10_000 }).toString();
 
 /** An address in the half of the subnet that the system never gives away by itself. */
@@ -206,6 +223,16 @@ export class MemberHost implements AsyncDisposable {
     limitMs?: number;
   }): Promise<string> {
     return this.#tell('datagram', wish);
+  }
+
+  /** Requests at a constant rate, whether or not those before were answered, each on a connection of its own. */
+  async load(url: string, everyMs: number, limitMs: number): Promise<ConstantLoad> {
+    const number = this.#sequence;
+    await this.#tell('load', { number, url, everyMs, limitMs });
+    return {
+      figures: () => this.#tell('count', { number }),
+      stop: () => this.#tell('unload', { number }),
+    };
   }
 
   /** The common name of the certificate shown there. */

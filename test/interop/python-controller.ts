@@ -1,17 +1,17 @@
 /** Octavia itself, as Debian ships it: API, worker and health manager in Python, with a message broker and a database of their own. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { type Issuer, issueAuthority, issueLeaf } from '../../src/drivers/certificates/issue.ts';
 import { clientObstacle } from '../clients/python-client.ts';
 import { serverObstacle, startDatabaseServer } from '../database-server.ts';
+import { freePort } from '../free-port.ts';
 import { Lbaas } from '../host/lbaas.ts';
 import { until } from '../host/until.ts';
+import { brokerObstacle, listens, startMessageBroker } from '../message-broker.ts';
 
-const BROKER = '/usr/lib/rabbitmq/bin/rabbitmq-server';
 const START_LIMIT_MS = 90_000;
 const AWAIT_WORKER = `
 import sys, time, amqp
@@ -28,8 +28,7 @@ const DAY_MS = 86_400_000;
 /** Why it cannot run here, or undefined when it can. */
 export function controllerObstacle(): string | undefined {
   const modules = clientObstacle('octavia.cmd.octavia_worker');
-  const broker = existsSync(BROKER) ? undefined : 'needs rabbitmq-server (scripts/setup --tests installs it)';
-  return modules ?? broker ?? serverObstacle('MariaDB');
+  return modules ?? brokerObstacle() ?? serverObstacle('MariaDB');
 }
 
 export interface ControllerOptions {
@@ -82,16 +81,17 @@ export class PythonController implements AsyncDisposable {
 
   async #start(): Promise<void> {
     mkdirSync(join(this.directory, 'secrets'));
-    const [brokerPort, apiPort] = [await freePort(), await freePort()];
-    const broker = this.#startBroker(brokerPort);
+    const apiPort = await freePort();
+    const starting = startMessageBroker();
     const database = this.#made.use(await startDatabaseServer('MariaDB'));
+    const broker = this.#made.use(await starting);
+    const brokerPort = broker.port;
     const ca = await this.#writeCertificates();
     const file = join(this.directory, 'octavia.conf');
     const connection = database.createDatabase('octavia');
     writeFileSync(file, this.#settings({ brokerPort, apiPort, connection, ca }));
     const config = ['--config-file', file];
     await ended('octavia-db-manage', this.#run('octavia-db-manage', [...config, 'upgrade', 'head']));
-    await broker;
     for (const program of ['octavia-worker', 'octavia-health-manager', 'octavia-api'])
       this.#run(program, config);
     // What is sent before the worker listens is lost.
@@ -103,30 +103,6 @@ export class PythonController implements AsyncDisposable {
     const cloud = { auth_type: 'none', endpoint: `http://127.0.0.1:${apiPort}` };
     writeFileSync(join(this.directory, 'clouds.yaml'), JSON.stringify({ clouds: { ottavia: cloud } }));
     this.api = new Lbaas(this.directory);
-  }
-
-  /** In process ids of its own, so that its helpers end with it. */
-  async #startBroker(port: number): Promise<void> {
-    const path = (name: string) => join(this.directory, name);
-    const settings = {
-      NODENAME: `interop${port}@localhost`,
-      NODE_IP_ADDRESS: '127.0.0.1',
-      NODE_PORT: String(port),
-      DIST_PORT: String(await freePort()),
-      MNESIA_BASE: path('mnesia'),
-      LOG_BASE: path('broker'),
-      GENERATED_CONFIG_DIR: path('broker'),
-      CONFIG_FILE: path('broker-settings'),
-      ENABLED_PLUGINS_FILE: path('broker-plugins'),
-      PID_FILE: path('broker-pid'),
-      LOGS: '-',
-    };
-    const environment = Object.entries(settings).map(([name, value]) => [`RABBITMQ_${name}`, value]);
-    this.#run('unshare', ['--pid', '--fork', '--kill-child', '--mount-proc', BROKER], {
-      ...Object.fromEntries(environment),
-      ...{ ERL_EPMD_PORT: String(await freePort()), ERL_EPMD_ADDRESS: '127.0.0.1' },
-    });
-    await listening(port);
   }
 
   #run(program: string, args: string[], more: NodeJS.ProcessEnv = {}): ChildProcess {
@@ -220,20 +196,7 @@ async function ended(program: string, child: ChildProcess): Promise<void> {
 const listening = (port: number): Promise<boolean> =>
   until(
     `a server at port ${port}`,
-    () =>
-      new Promise<boolean>(resolve => {
-        const socket = connect(port, '127.0.0.1');
-        socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-        socket.once('connect', () => socket.destroy());
-      }),
+    () => listens(port),
     () => undefined,
     START_LIMIT_MS,
   );
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise(closed => server.close(closed));
-  return port;
-}

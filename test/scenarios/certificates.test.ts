@@ -4,7 +4,8 @@ import { openDatabase } from '../../src/db/open.ts';
 import { NoopSecrets } from '../../src/drivers/certificates/noop-secrets.ts';
 import { NoopCloud } from '../../src/drivers/noop-cloud.ts';
 import { Fault } from '../../src/lib/errors.ts';
-import { freshBuild, outsideOf, SteppedClock, SystemProcess, servedWorld, unsettledRows } from './world.ts';
+import { servedWorld } from './picture.ts';
+import { freshBuild, outsideOf, SteppedClock, SystemProcess, unsettledRows } from './world.ts';
 
 class FragileSecrets extends NoopSecrets {
   readonly broken = new Set<string>();
@@ -97,6 +98,42 @@ test('a listener and a pool whose certificates cannot be loaded wait in ERROR wh
     ]);
   } finally {
     await system.close();
+    await db.destroy();
+  }
+});
+
+test('a worker does not rely on what an amphora had before another worker passed', async () => {
+  const cloud = new NoopCloud();
+  const db = await openDatabase('sqlite://');
+  const clock = new SteppedClock();
+  const open = (name: string) => new SystemProcess(outsideOf(db, cloud), clock, name);
+  const [one, two] = [open('one'), open('two')];
+  try {
+    const listener = { name: 'l', protocol: 'TERMINATED_HTTPS', protocol_port: 443 };
+    const created = await one.request('POST', '/loadbalancers', {
+      loadbalancer: {
+        ...{ name: 'lb', project_id: 'p', vip_subnet_id: '10000000-0000-4000-8000-000000000000' },
+        listeners: [{ ...listener, default_tls_container_ref: 'http://secrets/a' }],
+      },
+    });
+    const { id, listeners } = created.body.loadbalancer;
+    await one.passOverAll();
+    for (const [worker, admin_state_up] of [
+      [two, false],
+      [one, true],
+      [one, false],
+      [two, true],
+    ] as const) {
+      await worker.request('PUT', `/listeners/${listeners[0].id}`, { listener: { admin_state_up } });
+      await worker.passOverAll();
+      const { body } = await worker.request('GET', `/loadbalancers/${id}`);
+      expect(body.loadbalancer).toMatchObject({ provisioning_status: 'ACTIVE' });
+    }
+    expect(await db.selectFrom('pass').select('reason').where('outcome', '=', 'failed').execute()).toEqual(
+      [],
+    );
+  } finally {
+    await Promise.all([one.close(), two.close()]);
     await db.destroy();
   }
 });

@@ -6,7 +6,8 @@ import { openDatabase } from '../../src/db/open.ts';
 import { NoopCloud } from '../../src/drivers/noop-cloud.ts';
 import { instanceName } from '../../src/model/amphora.ts';
 import type { Topology } from '../../src/model/load-balancer.ts';
-import { freshBuild, outsideOf, SteppedClock, SystemProcess, servedWorld, unsettledRows } from './world.ts';
+import { servedWorld } from './picture.ts';
+import { freshBuild, outsideOf, SteppedClock, SystemProcess, unsettledRows } from './world.ts';
 
 const SUBNET = '10000000-0000-4000-8000-000000000000';
 const MANAGEMENT = '00000000-0000-4000-8000-0000000000bb';

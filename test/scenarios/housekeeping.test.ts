@@ -9,7 +9,8 @@ import { timestamp } from '../../src/lib/clock.ts';
 import { instanceName, vrrpPortName } from '../../src/model/amphora.ts';
 import { vipPortName } from '../../src/model/load-balancer.ts';
 import type { GarbageSettings } from '../../src/providers/amphora/parts.ts';
-import { outsideOf, SteppedClock, SystemProcess, servedWorld, unsettledRows } from './world.ts';
+import { servedWorld } from './picture.ts';
+import { outsideOf, SteppedClock, SystemProcess, unsettledRows } from './world.ts';
 
 const SUBNET = '10000000-0000-4000-8000-000000000000';
 const DAY_MS = 86_400_000;
@@ -68,7 +69,7 @@ test('a load balancer takes a spare, is served by it, and the next look fills th
   expect(await world.amphoraeOf(id)).toMatchObject([
     { id: spare!.id, status: 'ALLOCATED', role: 'STANDALONE' },
   ]);
-  expect(files.get('/etc/octavia/amphora-agent.conf')).toBe(`amphora_id = ${spare!.id}`);
+  expect(files.get('/etc/octavia/amphora-agent.conf')).toBe(`amphora_id = ${spare!.id}, SINGLE`);
   expect(await listSpares(world.db)).toEqual([]);
   await world.keepSpares(1);
   expect(await listSpares(world.db)).toHaveLength(1);

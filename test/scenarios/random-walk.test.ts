@@ -4,16 +4,10 @@ import { enableEvents } from '../../src/db/events.ts';
 import { openDatabase } from '../../src/db/open.ts';
 import type { Db } from '../../src/db/schema.ts';
 import { NoopCloud } from '../../src/drivers/noop-cloud.ts';
+import { createFlavor } from './kill-steps.ts';
+import { servedWorld } from './picture.ts';
 import { randomFrom, seededRandom } from './random.ts';
-import {
-  freshBuild,
-  leftovers,
-  outsideOf,
-  SteppedClock,
-  SystemProcess,
-  servedWorld,
-  unsettledRows,
-} from './world.ts';
+import { freshBuild, leftovers, outsideOf, SteppedClock, SystemProcess, unsettledRows } from './world.ts';
 
 const OPERATIONS = Number(process.env.OTTAVIA_WALK_OPERATIONS ?? 1500);
 const SEED = Number(process.env.OTTAVIA_WALK_SEED ?? Date.now() % 1_000_000);
@@ -32,6 +26,9 @@ test(`random changes by ${CLIENTS} clients with two workers lead to the world th
   const outside = outsideOf(db, cloud);
   const system = new SystemProcess(outside, clock, 'one');
   const other = new SystemProcess(outside, clock, 'two');
+  const flavors = [null, await createFlavor(system, 'large', { compute_flavor: 'large' })];
+  for (const topology of ['SINGLE', 'ACTIVE_STANDBY'])
+    flavors.push(await createFlavor(system, topology, { loadbalancer_topology: topology }));
   const statuses = new Map<number, number>();
   let walking = true;
   const work = async (worker: SystemProcess) => {
@@ -43,7 +40,7 @@ test(`random changes by ${CLIENTS} clients with two workers lead to the world th
   const walk = async (client: number) => {
     const random = seededRandom(SEED * CLIENTS + client);
     for (let i = 0; i < OPERATIONS / CLIENTS; i++) {
-      const status = await randomOperation(system, random);
+      const status = await randomOperation(system, random, flavors);
       statuses.set(status, (statuses.get(status) ?? 0) + 1);
     }
   };
@@ -80,7 +77,11 @@ test(`random changes by ${CLIENTS} clients with two workers lead to the world th
 }, 300_000);
 
 /** One request of a client that sees the world through lists only, and so is often late; returns the status code. */
-async function randomOperation(system: SystemProcess, random: () => number): Promise<number> {
+async function randomOperation(
+  system: SystemProcess,
+  random: () => number,
+  flavors: readonly (string | null)[],
+): Promise<number> {
   const pick = async (path: string): Promise<string> => {
     const { body } = await system.request('GET', path);
     const items = (Object.values(body ?? {})[0] ?? []) as { id: string }[];
@@ -103,6 +104,13 @@ async function randomOperation(system: SystemProcess, random: () => number): Pro
       async () =>
         system.request('PUT', `/loadbalancers/${await pick('/loadbalancers')}`, {
           loadbalancer: { admin_state_up: number(4) > 0 },
+        }),
+    ],
+    [
+      0.5,
+      async () =>
+        system.request('PUT', `/loadbalancers/${await pick('/loadbalancers')}`, {
+          loadbalancer: { flavor_id: randomFrom(random, flavors) },
         }),
     ],
     [

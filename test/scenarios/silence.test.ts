@@ -194,3 +194,15 @@ test('one that answers without a haproxy is given its configuration again, and r
   expect(await world.ids(), 'after two').not.toContain(broken);
   expect(await world.ids()).toHaveLength(3);
 });
+
+test('one that dies before it ever reported is replaced', async () => {
+  await using world = await openWorld(1);
+  const [before] = await world.ids();
+  world.amphora.isCut = true;
+  await world.live(2 * TIMEOUT_MS, nothing);
+  world.amphora.isCut = false;
+  await world.live(2 * TIMEOUT_MS);
+  expect(await world.ids()).toHaveLength(1);
+  expect(await world.ids()).not.toContain(before);
+  expect(await statusesOf(world)).toEqual(['ALLOCATED']);
+});

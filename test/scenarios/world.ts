@@ -4,7 +4,6 @@ import { type ApiDeps, buildApi, Policy } from '../../src/api/server.ts';
 import { DEFAULT_API_SETTINGS } from '../../src/api/settings.ts';
 import { DEFAULT_HAPROXY_SETTINGS } from '../../src/dataplane/haproxy/context.ts';
 import { CHILD_TABLES } from '../../src/db/children.ts';
-import { loadGraph } from '../../src/db/graph.ts';
 import { loadBalancersOwingWork } from '../../src/db/lease.ts';
 import { openDatabase } from '../../src/db/open.ts';
 import type { Db } from '../../src/db/schema.ts';
@@ -19,15 +18,17 @@ import { Housekeeping, type HousekeepingOptions } from '../../src/housekeeping/h
 import type { Clock } from '../../src/lib/clock.ts';
 import { silentLog } from '../../src/lib/log.ts';
 import { Secret } from '../../src/lib/secret.ts';
-import { type Amphora, instanceName, memberPortName, vrrpPortName } from '../../src/model/amphora.ts';
-import { vipPortName } from '../../src/model/load-balancer.ts';
 import { UNOWNED_ID } from '../../src/model/unowned.ts';
 import { AmphoraProvider } from '../../src/providers/amphora/amphora-provider.ts';
 import type { GarbageSettings } from '../../src/providers/amphora/parts.ts';
 import { type PassParts, runPass } from '../../src/worker/pass.ts';
 import { runUnownedPass } from '../../src/worker/unowned.ts';
+import { servedWorld } from './picture.ts';
 
-/** Time passes only when a test says so; sleepers wait for that. */
+/** What is not worth a step of a test. */
+const SHORT_MS = 500;
+
+/** Time passes only when a test says so; sleepers wait for that, but for a short moment. */
 export class SteppedClock implements Clock {
   #nowMs = Date.parse('2026-01-01T00:00:00Z');
 
@@ -35,7 +36,8 @@ export class SteppedClock implements Clock {
     return this.#nowMs;
   }
 
-  sleep(_ms: number, signal?: AbortSignal): Promise<void> {
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    if (ms < SHORT_MS) return Promise.resolve();
     return new Promise((_, reject) => {
       if (signal?.aborted) reject(signal.reason);
       signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
@@ -94,7 +96,7 @@ export class SystemProcess {
       ...outside,
       clock,
       log: silentLog,
-      agentConfig: amphora => `amphora_id = ${amphora.id}`,
+      agentConfig: (amphora, topology) => `amphora_id = ${amphora.id}, ${topology}`,
       rsyslogConfig: '',
       settings: {
         haproxy: DEFAULT_HAPROXY_SETTINGS,
@@ -196,95 +198,19 @@ export class SystemProcess {
   }
 }
 
-/**
- * What the cloud does for each load balancer that is alive, with everything that another build would choose
- * differently (an amphora's id and its addresses) under a name of its own. Fails on anything no row owns.
- */
-export async function servedWorld(db: Db, cloud: NoopCloud): Promise<unknown[]> {
-  const alive = await db
-    .selectFrom('load_balancer')
-    .select('id')
-    .where('provisioning_status', '<>', 'DELETED')
-    .orderBy('id')
-    .execute();
-  const owned = new Set<string>();
-  const served: unknown[] = [];
-  for (const { id } of alive) {
-    const graph = (await loadGraph(db, id))!;
-    const { name, fixed_ips, limits } = take(cloud.ports, vipPortName(id), owned);
-    const amphorae = graph.amphorae.toSorted((a, b) => (a.role! < b.role! ? -1 : 1));
-    served.push({
-      vip: { name, fixed_ips, limits },
-      amphorae: amphorae.map(a => servedAmphora(a, amphorae, cloud, owned)),
-    });
-  }
-  for (const spare of await listSpares(db)) take(cloud.instances, instanceName(spare.id), owned);
-  for (const name of [...cloud.ports.keys(), ...cloud.instances.keys()]) {
-    if (!owned.has(name)) throw new Error(`Nobody owns ${name}`);
-  }
-  return served;
-}
-
-function servedAmphora(
-  amphora: Amphora,
-  all: readonly Amphora[],
-  cloud: NoopCloud,
-  owned: Set<string>,
-): unknown {
-  const { agent, networks, files } = take(cloud.instances, instanceName(amphora.id), owned);
-  const vrrpPort = take(cloud.ports, vrrpPortName(amphora.id), owned);
-  const memberPorts = [...cloud.ports.values()]
-    .filter(port => port.name.startsWith(memberPortName(amphora.id, '')))
-    .toSorted((a, b) => (a.network_id < b.network_id ? -1 : 1));
-  for (const port of memberPorts) owned.add(port.name);
-  const { role, status } = amphora;
-  const ports = [vrrpPort, ...memberPorts];
-  const plugged = ports.map(port => agent.networks.get(port.mac_address));
-  const subnets = ports.map(port => port.fixed_ips.map(ip => ip.subnet_id).sort());
-  const { allowed_addresses } = vrrpPort;
-  const picture = {
-    role,
-    status,
-    networks,
-    files: [...files.keys()],
-    allowed_addresses,
-    vips: [...agent.vips],
-    plugged,
-    subnets,
-    config: agent.config,
-    vrrp: agent.keepalivedConf?.split(/\s+/).map((word, i, words) => {
-      if (words[i - 1] === 'auth_pass') return 'PASSWORD';
-      return all.find(each => each.vrrp_ip === word)?.role ?? word;
-    }),
-  };
-  // The two of a pair have other names and addresses in every history.
-  let text = JSON.stringify(picture).replaceAll(/peer \S+ \S+:1025/g, 'peer PEER');
-  const rename = (found: string | null | undefined, to: string) => {
-    if (found) text = text.replaceAll(found, to);
-  };
-  rename(amphora.id, 'AMPHORA');
-  ports.forEach((port, i) => {
-    rename(port.id, `PORT ${i}`);
-    rename(port.mac_address, `MAC ${i}`);
-    for (const ip of port.fixed_ips) rename(`"${ip.ip_address}"`, `"ADDRESS ${i}"`);
-  });
-  return JSON.parse(text);
-}
-
-function take<T>(things: Map<string, T>, name: string, owned: Set<string>): T {
-  const thing = things.get(name);
-  if (!thing) throw new Error(`There is no ${name}`);
-  owned.add(name);
-  return thing;
-}
+/** What users asked for and operators offer, as rows: all that a build depends on. */
+const INTENT = [
+  ...['flavor_profile', 'flavor', 'availability_zone_profile', 'availability_zone', 'load_balancer'],
+  ...CHILD_TABLES,
+] as const;
 
 /** The same rows, built from nothing by a worker that nobody disturbs: what any other history must have led to. */
-export async function freshBuild(db: Db): Promise<unknown[]> {
-  const fresh = await openDatabase('sqlite://');
+export async function freshBuild(db: Db, open = () => openDatabase('sqlite://')): Promise<unknown[]> {
+  const fresh = await open();
   const cloud = new NoopCloud();
   const system = new SystemProcess(outsideOf(fresh, cloud), new SteppedClock(), 'fresh');
   try {
-    for (const table of ['load_balancer', ...CHILD_TABLES, 'lease'] as const) {
+    for (const table of [...INTENT, 'lease'] as const) {
       const rows = await db
         .selectFrom(table as 'pool')
         .selectAll()
@@ -302,6 +228,25 @@ export async function freshBuild(db: Db): Promise<unknown[]> {
     await system.close();
     await fresh.destroy();
   }
+}
+
+/** Equal for rows from which the same is built; only for those that are settled. */
+export async function intentText(db: Db): Promise<string> {
+  const tables: unknown[] = [];
+  for (const table of INTENT) {
+    const rows = await db
+      .selectFrom(table as 'pool')
+      .selectAll()
+      .execute();
+    const without = ({
+      generation: _,
+      updated_at: __,
+      operating_status: ___,
+      ...row
+    }: (typeof rows)[number]) => ({ ...row, settled_generation: 0 });
+    tables.push(rows.map(without));
+  }
+  return JSON.stringify(tables);
 }
 
 /** Every row that is not settled, as `table id status`; empty when all is well. */

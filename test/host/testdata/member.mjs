@@ -108,7 +108,69 @@ const MAKERS = {
   proxy: name => net.createServer(proxied(name)),
 };
 
+/** By number: requests at a constant rate, whether or not those before were answered, each on a connection of its own. */
+const loads = new Map();
+
+function startLoad(url, everyMs, limitMs) {
+  const { hostname, port } = new URL(url);
+  const host = hostname.replace(/[[\]]/g, '');
+  const load = { sent: 0, failed: 0, failures: {}, gapMs: 0, lastAt: performance.now(), open: new Set() };
+  const send = () => {
+    const path = `/r/${load.sent++}`;
+    const end = reason => {
+      clearTimeout(timer);
+      socket.destroy();
+      if (!load.open.delete(socket)) return;
+      const now = performance.now();
+      if (reason !== undefined) {
+        load.failed++;
+        load.failures[reason] = (load.failures[reason] ?? 0) + 1;
+      } else {
+        if (now - load.lastAt > load.gapMs) load.gapMs = now - load.lastAt;
+        load.lastAt = now;
+      }
+    };
+    let text = '';
+    const socket = net.connect({ host, port: Number(port || 80), noDelay: true });
+    load.open.add(socket);
+    const timer = setTimeout(() => end(`no answer within ${limitMs} ms`), limitMs);
+    socket.write(`GET ${path} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`);
+    socket.on('data', chunk => {
+      text += chunk;
+    });
+    socket.on('error', error => end(error.code));
+    socket.on('close', () => {
+      const isRight = text.startsWith('HTTP/1.1 200 ') && text.endsWith(` ${path}`);
+      end(isRight ? undefined : text.slice(9, 12) || 'closed');
+    });
+  };
+  load.timer = setInterval(send, everyMs);
+  return load;
+}
+
+/** The time that is passing without an answer counts too. */
+const tell = ({ sent, failed, failures, gapMs, lastAt }) => {
+  const openMs = performance.now() - lastAt;
+  return { sent, failed, failures, gapMs: Math.max(gapMs, openMs), sinceAnswerMs: openMs };
+};
+
 const COMMANDS = {
+  async load({ number, url, everyMs, limitMs }) {
+    loads.set(number, startLoad(url, everyMs, limitMs));
+  },
+  async count({ number }) {
+    return tell(loads.get(number));
+  },
+  /** Those that are under way are waited for, and counted. */
+  async unload({ number }) {
+    const load = loads.get(number);
+    loads.delete(number);
+    clearInterval(load.timer);
+    const figures = tell(load);
+    const closed = [...load.open].map(socket => new Promise(done => socket.once('close', done)));
+    await Promise.all(closed);
+    return { ...figures, failed: load.failed, failures: load.failures };
+  },
   async open({ kind, name, port, pem }) {
     const server = MAKERS[kind](name, port, pem);
     const entry = { server, sockets: new Set(), busy: 0, peak: 0, health: 200 };
