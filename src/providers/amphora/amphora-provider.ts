@@ -197,8 +197,8 @@ async function relying(pass: AmphoraPass, amphora: Amphora, work: () => Promise<
 async function release(pass: AmphoraPass, amphora: Amphora): Promise<void> {
   const { compute, network, db, clock, amphora: driver } = pass.parts;
   await step(pass, 'delete instance', amphora.id, () => compute.deleteInstance(instanceName(amphora.id)));
-  for (const { network_id } of await listMemberPorts(db, amphora.id)) {
-    await releaseMemberPort(pass, amphora, network_id);
+  for (const known of await listMemberPorts(db, amphora.id)) {
+    await releaseMemberPort(pass, amphora, known);
   }
   await step(pass, 'release VRRP port', amphora.id, () => network.deletePort(vrrpPortName(amphora.id)));
   await step(pass, 'settle amphora', amphora.id, () =>

@@ -112,7 +112,7 @@ export async function releaseMemberNetworks(pass: AmphoraPass, amphora: Amphora)
     if (subnets.length === plugged_subnets.length && subnets.length > 0) continue;
     const isVips = network_id === pass.graph.load_balancer.vip_network_id;
     if (isVips || subnets.length > 0) await plugNetwork(pass, amphora, network_id, subnets, known);
-    if (subnets.length === 0) await releaseMemberPort(pass, amphora, network_id);
+    if (subnets.length === 0) await releaseMemberPort(pass, amphora, known);
   }
 }
 
@@ -120,15 +120,17 @@ export async function releaseMemberNetworks(pass: AmphoraPass, amphora: Amphora)
 export async function releaseMemberPort(
   pass: AmphoraPass,
   amphora: Amphora,
-  networkId: string,
+  known: MemberPort,
 ): Promise<void> {
   const { network, compute, db } = pass.parts;
-  const name = memberPortName(amphora.id, networkId);
+  const name = memberPortName(amphora.id, known.network_id);
   await step(pass, 'release member port', amphora.id, async () => {
+    // Whoever wants it again before it is gone does not take it for whole.
+    await putMemberPort(db, pass.lease, { ...known, port_id: null });
     const port = await network.findPortByName(name);
     if (port) await compute.detachPort(instanceName(amphora.id), port.id);
     await network.deletePort(name);
-    await deleteMemberPort(db, pass.lease, amphora.id, networkId);
+    await deleteMemberPort(db, pass.lease, amphora.id, known.network_id);
   });
 }
 
