@@ -299,13 +299,15 @@ function withoutAgentConfig(world: unknown[]): unknown[] {
 async function deleteAll(api: string, db: Db, cloud: ChaosCloud): Promise<void> {
   const headers = { 'x-project-id': 'p' };
   const url = `${api}/v2.0/lbaas/loadbalancers`;
-  const { loadbalancers } = (await (await fetch(url, { headers })).json()) as {
-    loadbalancers: { id: string }[];
-  };
-  for (const { id } of loadbalancers) {
-    const { status } = await fetch(`${url}/${id}?cascade=true`, { method: 'DELETE', headers });
-    if (status !== 204) throw new Error(`Cannot delete load balancer ${id}: ${status}`);
-  }
+  // The API may be on its way up, and so may its database.
+  await until('all load balancers to be deleted', 60_000, async () => {
+    const { loadbalancers } = (await (await fetch(url, { headers })).json()) as {
+      loadbalancers: { id: string; provisioning_status: string }[];
+    };
+    const staying = loadbalancers.filter(lb => lb.provisioning_status !== 'PENDING_DELETE');
+    for (const { id } of staying) await fetch(`${url}/${id}?cascade=true`, { method: 'DELETE', headers });
+    return staying.length === 0;
+  });
   let left: string[] = [];
   await until('nothing to be left over', 60_000, async () => {
     const spares = await db

@@ -1,6 +1,7 @@
 /** The programs of one installation as processes that a test kills, halts and sets the clocks of; a supervisor starts them again. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, type WriteStream } from 'node:fs';
+import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import type { ProgramKind } from '../../src/main/program-checks.ts';
 import { onLines } from './link.ts';
@@ -8,6 +9,7 @@ import { onLines } from './link.ts';
 const PROGRAM = join(import.meta.dirname, 'program.ts');
 const RESTART_MS = 300;
 const STOP_LIMIT_MS = 15_000;
+const PRIORITY = 10;
 
 export interface LogLine {
   level: number;
@@ -63,6 +65,8 @@ export class SupervisedProgram {
     const args = [PROGRAM, kind, this.#options.socket, name, seed, configFile];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     this.#child = child;
+    // Tests that run beside this one have limits of seconds; here everything is waited for.
+    if (child.pid !== undefined) setPriority(child.pid, PRIORITY);
     onLines(child.stderr!, text => {
       this.#log.write(`${text}\n`);
       if (!text.startsWith('{')) return;
