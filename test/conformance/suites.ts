@@ -36,7 +36,8 @@ const sdk: Suite = {
     const file = join(directory, 'sdk-clouds.yaml');
     const names = ['devstack', 'devstack-alt', 'devstack-admin'];
     writeFileSync(file, stringify({ clouds: Object.fromEntries(names.map(name => [name, cloud])) }));
-    return { OS_CLIENT_CONFIG_FILE: file };
+    // Their limit of 5 s for each test is too short where other tests have the processors as well.
+    return { OS_CLIENT_CONFIG_FILE: file, OS_TEST_TIMEOUT: '60' };
   },
   skips: [],
 };
