@@ -118,9 +118,14 @@ function serviceRules(service: Service, able: readonly LvsMember[], wish: Wish):
   }[algorithm]();
   const source = version === 4 ? 'ip saddr' : 'ip6 saddr';
   // A seed of our own: the kernel's would be another one after each change.
-  const pick = algorithm.startsWith('sh')
-    ? `jhash ${source}${algorithm === 'sh-port' ? ' . th sport' : ''} mod ${slots.length} seed 0x1`
-    : `numgen inc mod ${slots.length}`;
+  const jhash = (key: string) => `jhash ${key} mod ${slots.length} seed 0x1`;
+  const inTurn = `numgen inc mod ${slots.length}`;
+  const pick = {
+    wrr: inTurn,
+    lc: inTurn,
+    sh: jhash(source),
+    'sh-port': jhash(`${source} . th sport`),
+  }[algorithm];
   rules.push(
     `${pick} vmap { ${ranges(slots)
       .map(([from, to, owner]) => `${from}-${to} : goto ${chainOf(serving[owner]!.id)}`)

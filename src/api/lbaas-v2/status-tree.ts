@@ -3,7 +3,7 @@ import type { LoadBalancerGraph } from '../../model/graph.ts';
 import type { Listener } from '../../model/listener.ts';
 import type { Resource } from '../../model/load-balancer.ts';
 import type { Pool } from '../../model/pool.ts';
-import { isStaying } from '../../model/status.ts';
+import { monitorOf } from '../resources/status-tree.ts';
 import { type Attributes, oldOperatingStatus } from './resources.ts';
 
 interface Node {
@@ -78,12 +78,8 @@ function poolNode(graph: LoadBalancerGraph, pool: Pool, isAboveUp: boolean): Nod
       const { address, protocol_port } = member;
       return statusNode(member, isUp, [], { address, protocol_port });
     });
-  // One that is on its way out gives way to its successor.
-  const monitors = graph.health_monitors
-    .filter(monitor => monitor.pool_id === pool.id)
-    .toSorted((a, b) => Number(isStaying(b)) - Number(isStaying(a)))
-    .slice(0, 1)
-    .map(monitor => plainNode(monitor, isUp, [], { name: monitor.name, type: monitor.type }));
+  const monitor = monitorOf(graph, pool);
+  const monitors = monitor ? [plainNode(monitor, isUp, [], { name: monitor.name, type: monitor.type })] : [];
   return statusNode(pool, isAboveUp, [...members, ...monitors], {
     members: shownOf(members),
     healthmonitor: shownOf(monitors)[0] ?? {},

@@ -76,7 +76,7 @@ export function fullTree(graph: LoadBalancerGraph) {
 }
 
 /** A monitor that is on its way out gives way to its successor. */
-function monitorOf(graph: LoadBalancerGraph, pool: Pool) {
+export function monitorOf(graph: LoadBalancerGraph, pool: Pool) {
   const monitors = graph.health_monitors.filter(monitor => monitor.pool_id === pool.id);
   return monitors.find(isStaying) ?? monitors[0];
 }

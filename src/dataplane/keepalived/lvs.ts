@@ -16,11 +16,11 @@ export interface UdpListenerConfig {
   keepalived_conf: string;
 }
 
-const ALGORITHM: Readonly<Record<LbAlgorithm, Text>> = {
-  ROUND_ROBIN: text`wrr`,
-  LEAST_CONNECTIONS: text`lc`,
-  SOURCE_IP: text`sh`,
-  SOURCE_IP_PORT: text`sh`,
+const ALGORITHM: Readonly<Record<LbAlgorithm, readonly Text[]>> = {
+  ROUND_ROBIN: [text`lb_algo wrr`],
+  LEAST_CONNECTIONS: [text`lb_algo lc`],
+  SOURCE_IP: [text`lb_algo sh`],
+  SOURCE_IP_PORT: [text`lb_algo sh`, text`sh-port`],
 };
 const DEFAULT_PERSISTENCE_SECONDS = 360;
 
@@ -79,8 +79,7 @@ function serverEntries(served: Served): Entry[] {
   const { graph, listener, pool, version } = served;
   const monitor = graph.health_monitors.find(h => h.pool_id === pool.id && h.admin_state_up && isKept(h));
   const entries: Entry[] = [
-    text`lb_algo ${ALGORITHM[pool.lb_algorithm]}`,
-    ...(pool.lb_algorithm === 'SOURCE_IP_PORT' ? [text`sh-port`] : []),
+    ...ALGORITHM[pool.lb_algorithm],
     text`lb_kind NAT`,
     text`protocol ${identifier(listener.protocol)}`,
     ...persistenceLines(pool.session_persistence, version),
