@@ -49,10 +49,12 @@ test('from the request to the end, both tell of each change', async () => {
   expect(out).toMatch(/ {2}change \d+ {2}removed after /);
   expect(out).toMatch(/web is DELETED: it is gone since [^\n]*\n$/);
   await vi.waitFor(() => expect(received.at(-1)?.provisioning_status).toBe('DELETED'), 5000);
-  const own = received.filter(event => event.resource_type === 'loadbalancer');
-  expect(own.map(event => event.provisioning_status)).toEqual([
+  const told = (type: StatusEvent['resource_type']) =>
+    received.filter(event => event.resource_type === type).map(event => event.provisioning_status);
+  expect(told('loadbalancer')).toEqual([
     ...['PENDING_CREATE', 'ACTIVE', 'PENDING_UPDATE', 'ACTIVE', 'PENDING_DELETE', 'DELETED'],
   ]);
+  expect(told('listener')).toEqual(['PENDING_CREATE', 'ACTIVE', 'DELETED']);
 });
 
 test('webhooks that cannot work are told at the start, without their URLs', async () => {

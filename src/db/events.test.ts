@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { buildGraph, idOf } from '../model/graph.fixture.ts';
 import type { StatusEvent } from '../model/status-event.ts';
 import { changeLoadBalancer } from './change.ts';
-import { enableEvents, isNews } from './events.ts';
+import { insertRecords } from './children.ts';
+import { enableEvents } from './events.ts';
 import { loadGraph } from './graph.ts';
 import { DatabaseHealth } from './health.ts';
 import { takeLease } from './lease.ts';
@@ -117,6 +118,32 @@ describe('announced changes', () => {
     expect(listener!.error_reason).toBe('no certificate');
   });
 
+  test('every change of what is under a load balancer is told, its beginning and its end among them', async () => {
+    const id = await givenServing();
+    await enableEvents(db, ['t']);
+    const { l7policies, l7rules, health_monitors } = buildGraph({
+      ...{ load_balancer: { id }, l7policies: [{}], l7rules: [{}], health_monitors: [{}] },
+    });
+    await changeLoadBalancer(db, id, { nowMs: NOW }, async ({ trx }) => {
+      await insertRecords(trx, 'l7policy', l7policies);
+      await insertRecords(trx, 'l7rule', l7rules);
+      await insertRecords(trx, 'health_monitor', health_monitors);
+    });
+    await changeLoadBalancer(db, id, { nowMs: NOW }, async ({ trx }) => {
+      await trx.deleteFrom('member').where('id', '=', MEMBER).execute();
+      await trx.updateTable('pool').set({ provisioning_status: 'PENDING_UPDATE' }).execute();
+    });
+    expect(brief(await events())).toEqual([
+      '1 loadbalancer PENDING_UPDATE ONLINE',
+      '2 healthmonitor ACTIVE ONLINE',
+      '3 l7policy ACTIVE ONLINE',
+      '4 l7rule ACTIVE ONLINE',
+      '5 member DELETED OFFLINE',
+      '6 pool PENDING_UPDATE ONLINE',
+    ]);
+    expect((await events())[4]).toMatchObject({ resource_id: MEMBER, name: '' });
+  });
+
   test('what is undone is not told; one that is withdrawn is', async () => {
     await enableEvents(db, ['t']);
     const id = await givenLoadBalancer(db);
@@ -141,7 +168,7 @@ describe('announced changes', () => {
     await db
       .insertInto('announced')
       .values({
-        ...{ resource_id: MEMBER, loadbalancer_id: LISTENER, sequence: 0 },
+        ...{ resource_id: MEMBER, loadbalancer_id: LISTENER, resource_type: 'member', sequence: 0 },
         ...{ provisioning_status: 'ACTIVE', operating_status: 'ONLINE' },
       })
       .execute();
@@ -164,17 +191,4 @@ describe('announced changes', () => {
     );
     expect(await listDueEvents(db, 'other', NOW, 10)).toEqual([]);
   });
-});
-
-test('isNews() leaves out what is under a load balancer and only on its way', () => {
-  const at = (provisioning_status: string, operating_status = 'ONLINE') =>
-    ({ provisioning_status, operating_status }) as never;
-  expect(isNews('loadbalancer', at('ACTIVE'), at('PENDING_UPDATE'))).toBe(true);
-  expect(isNews('loadbalancer', null, at('PENDING_CREATE'))).toBe(true);
-  expect(isNews('loadbalancer', at('ACTIVE'), at('ACTIVE'))).toBe(false);
-  expect(isNews('member', at('ACTIVE'), at('PENDING_UPDATE'))).toBe(false);
-  expect(isNews('member', null, at('PENDING_CREATE', 'OFFLINE'))).toBe(false);
-  expect(isNews('member', at('PENDING_UPDATE'), at('ERROR'))).toBe(true);
-  expect(isNews('member', at('ERROR'), at('ACTIVE'))).toBe(true);
-  expect(isNews('member', at('ACTIVE'), at('ACTIVE', 'ERROR'))).toBe(true);
 });

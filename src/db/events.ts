@@ -9,7 +9,7 @@ import {
   type Statuses,
 } from '../model/status-event.ts';
 import { UNOWNED_ID } from '../model/unowned.ts';
-import { chunks } from './children.ts';
+import { CHILD_TABLES, type ChildTable, chunks } from './children.ts';
 import { decodeRow } from './rows.ts';
 import type { AnnouncedRow, Db, OutboxRow, Trx } from './schema.ts';
 
@@ -19,7 +19,12 @@ const keyOf = (db: Db | Trx): object => db.getExecutor().adapter;
 
 /** Longer reasons are cut; the API has the whole. */
 const REASON_LENGTH = 2000;
-const CHILDREN = ['listener', 'pool', 'member'] as const;
+/** In the words of the API. */
+const WORDS: Record<ChildTable, StatusEvent['resource_type']> = {
+  ...{ listener: 'listener', pool: 'pool', member: 'member', health_monitor: 'healthmonitor' },
+  ...{ l7policy: 'l7policy', l7rule: 'l7rule' },
+};
+const GONE = { provisioning_status: 'DELETED', operating_status: 'OFFLINE' } as const satisfies Statuses;
 
 /** From now on, changes that are made through this handle are announced to these targets; what is so already is known to them. */
 export async function enableEvents(db: Db, targets: readonly string[]): Promise<void> {
@@ -38,16 +43,25 @@ async function noteWhatIs(db: Trx): Promise<void> {
     .execute();
   const isThere = db.selectFrom('load_balancer').select('id').where('provisioning_status', '<>', 'DELETED');
   await db.deleteFrom('announced').where('loadbalancer_id', 'not in', isThere).execute();
-  await db
-    .insertInto('announced')
-    .columns(['resource_id', 'loadbalancer_id', 'provisioning_status', 'operating_status', 'sequence'])
-    .expression(
-      isThere
-        .clearSelect()
-        .select(['id', 'id as lb', 'provisioning_status', 'operating_status', sql<number>`0`.as('sequence')])
-        .where('id', 'not in', db.selectFrom('announced').select('resource_id')),
-    )
-    .execute();
+  const statuses = ['provisioning_status', 'operating_status'] as const;
+  const known = db.selectFrom('announced').select('resource_id');
+  const note = (of: ChildTable | 'load_balancer') => {
+    const lb = of === 'load_balancer' ? 'id' : 'loadbalancer_id';
+    const word = of === 'load_balancer' ? 'loadbalancer' : WORDS[of];
+    const fresh = db
+      .selectFrom(of as 'listener')
+      .select(['id', `${lb as 'loadbalancer_id'} as lb`, ...statuses])
+      .select([sql<string>`${sql.lit(word)}`.as('word'), sql<number>`0`.as('sequence')])
+      .where(lb as 'loadbalancer_id', 'in', isThere)
+      .where(lb as 'loadbalancer_id', 'not in', known);
+    return db
+      .insertInto('announced')
+      .columns(['resource_id', 'loadbalancer_id', ...statuses, 'resource_type', 'sequence'])
+      .expression(fresh)
+      .execute();
+  };
+  // The load balancers last: by them it is known whose children are not noted yet.
+  for (const of of [...CHILD_TABLES, 'load_balancer'] as const) await note(of);
 }
 
 /**
@@ -69,19 +83,15 @@ export async function announce(trx: Trx, loadBalancerId: string, nowMs: number):
     .where('loadbalancer_id', '=', loadBalancerId)
     .execute();
   const before = new Map(rows.map(row => [row.resource_id, row]));
-  const { project_id, error_reason, resources, facts } = await loadStatuses(
-    trx,
-    loadBalancerId,
-    before.get(loadBalancerId),
-  );
-  let sequence = before.get(loadBalancerId)?.sequence ?? 0;
+  const { project_id, error_reason, resources, facts } = await loadStatuses(trx, loadBalancerId, before);
+  let sequence = Number(before.get(loadBalancerId)?.sequence ?? 0);
   const events = resources.flatMap(({ id, resource_type, name, provisioning_status, operating_status }) => {
     const now = { provisioning_status, operating_status };
     const known = before.get(id);
     const previous = known
       ? { provisioning_status: known.provisioning_status, operating_status: known.operating_status }
       : null;
-    if (!isNews(resource_type, previous, now)) return [];
+    if (previous && isSame(previous, now)) return [];
     const about = { resource_type, resource_id: id, name, ...now, previous };
     const event: StatusEvent = {
       ...{ id: randomUUID(), time: timestamp(nowMs), sequence: ++sequence },
@@ -96,26 +106,8 @@ export async function announce(trx: Trx, loadBalancerId: string, nowMs: number):
     await trx.insertInto('outbox').values(part).execute();
 }
 
-/**
- * Of a load balancer every change; of what is under it what is not just its way to the load balancer's own: the operating
- * status, and failures. Source: contract controller.md 14, heartbeat.md 7.
- */
-export function isNews(
-  resource_type: StatusEvent['resource_type'],
-  previous: Statuses | null,
-  now: Statuses,
-): boolean {
-  if (resource_type === 'loadbalancer')
-    return (
-      previous?.provisioning_status !== now.provisioning_status ||
-      previous.operating_status !== now.operating_status
-    );
-  const hasFailed = (statuses: Statuses) => statuses.provisioning_status === 'ERROR';
-  return (
-    previous !== null &&
-    (previous.operating_status !== now.operating_status || hasFailed(previous) !== hasFailed(now))
-  );
-}
+const isSame = (a: Statuses, b: Statuses): boolean =>
+  a.provisioning_status === b.provisioning_status && a.operating_status === b.operating_status;
 
 interface Named extends Statuses {
   id: string;
@@ -123,32 +115,29 @@ interface Named extends Statuses {
   resource_type: StatusEvent['resource_type'];
 }
 
-/** Of one that was withdrawn and has no row any more, that it is gone. */
-async function loadStatuses(trx: Trx, id: string, last: AnnouncedRow | undefined) {
+/** What is there, and before it what has no row any more. */
+async function loadStatuses(trx: Trx, id: string, before: ReadonlyMap<string, AnnouncedRow>) {
   const columns = ['id', 'name', 'provisioning_status', 'operating_status'] as const;
   const lb = await trx
     .selectFrom('load_balancer')
     .select([...columns, ...LOAD_BALANCER_FACTS, 'project_id', 'error_reason'])
     .where('id', '=', id)
     .executeTakeFirst();
-  const resources: Named[] = [];
-  if (lb) resources.push({ ...lb, resource_type: 'loadbalancer' });
-  else if (last) {
-    const gone = { provisioning_status: 'DELETED', operating_status: 'OFFLINE' } as const;
-    resources.push({ id, name: '', resource_type: 'loadbalancer', ...gone });
+  const present: Named[] = lb ? [{ ...lb, resource_type: 'loadbalancer' }] : [];
+  for (const table of CHILD_TABLES) {
+    const rows = await trx
+      .selectFrom(table as 'listener')
+      .select(columns)
+      .where('loadbalancer_id', '=', id)
+      .execute();
+    present.push(...rows.map(row => ({ ...row, resource_type: WORDS[table] })));
   }
-  if (lb && lb.provisioning_status !== 'DELETED') {
-    for (const resource_type of CHILDREN) {
-      const rows = await trx
-        .selectFrom(resource_type as 'listener')
-        .select(columns)
-        .where('loadbalancer_id', '=', id)
-        .execute();
-      resources.push(...rows.map(row => ({ ...row, resource_type })));
-    }
-  }
+  const ids = new Set(present.map(row => row.id));
+  const gone = [...before.values()].flatMap(({ resource_id, resource_type }): Named[] =>
+    ids.has(resource_id) ? [] : [{ id: resource_id, resource_type, name: '', ...GONE }],
+  );
   const { project_id = null, error_reason = null } = lb ?? {};
-  return { project_id, error_reason, resources, facts: lb ? factsOf(lb) : null };
+  return { project_id, error_reason, resources: [...gone, ...present], facts: lb ? factsOf(lb) : null };
 }
 
 function factsOf(row: object): LoadBalancerFacts {
@@ -163,22 +152,31 @@ async function noteAnnounced(
   resources: readonly Named[],
   sequence: number,
 ): Promise<void> {
-  const isGone = resources.every(
-    ({ id, provisioning_status: status }) => id !== loadbalancer_id || status === 'DELETED',
-  );
-  const staying = new Map(isGone ? [] : resources.map(row => [row.id, row]));
-  const gone = [...before.keys()].filter(id => !staying.has(id));
-  for (const part of chunks(gone))
+  const present = resources.filter(({ provisioning_status: status }) => status !== 'DELETED');
+  const staying = present.some(({ id }) => id === loadbalancer_id) ? present : [];
+  const ids = new Set(staying.map(({ id }) => id));
+  for (const part of chunks([...before.keys()].filter(id => !ids.has(id))))
     await trx.deleteFrom('announced').where('resource_id', 'in', part).execute();
-  const fresh: AnnouncedRow[] = [];
-  for (const { id, provisioning_status, operating_status } of staying.values()) {
-    const known = before.get(id);
-    const set = { provisioning_status, operating_status, sequence: id === loadbalancer_id ? sequence : 0 };
-    if (!known) fresh.push({ resource_id: id, loadbalancer_id, ...set });
-    else if (Object.entries(set).some(([key, value]) => known[key as keyof typeof set] !== value))
-      await trx.updateTable('announced').set(set).where('resource_id', '=', id).execute();
-  }
+  const noted = staying.map(
+    ({ id, resource_type, provisioning_status, operating_status }): AnnouncedRow => ({
+      ...{ resource_id: id, loadbalancer_id, resource_type, provisioning_status, operating_status },
+      sequence: id === loadbalancer_id ? sequence : 0,
+    }),
+  );
+  const fresh = noted.filter(row => !before.has(row.resource_id));
   for (const part of chunks(fresh)) await trx.insertInto('announced').values(part).execute();
+  const textOf = (row: AnnouncedRow) =>
+    `${row.provisioning_status} ${row.operating_status} ${Number(row.sequence)}`;
+  const changed = noted.filter(row => {
+    const known = before.get(row.resource_id);
+    return known && textOf(known) !== textOf(row);
+  });
+  for (const group of Map.groupBy(changed, textOf).values()) {
+    const { provisioning_status, operating_status, sequence } = group[0]!;
+    const set = { provisioning_status, operating_status, sequence };
+    for (const part of chunks(group.map(row => row.resource_id)))
+      await trx.updateTable('announced').set(set).where('resource_id', 'in', part).execute();
+  }
 }
 
 const outboxRow = (target: string, event: StatusEvent, nowMs: number): OutboxRow => ({

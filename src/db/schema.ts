@@ -13,6 +13,7 @@ import type { Quota } from '../model/quota.ts';
 import type { KeptSecret, SecretContainer } from '../model/secret.ts';
 import type { ListenerStatistics } from '../model/statistics.ts';
 import type { OperatingStatus, ProvisioningStatus } from '../model/status.ts';
+import type { StatusEvent } from '../model/status-event.ts';
 import type { VrrpGroup } from '../model/vrrp-group.ts';
 
 /** How a field lies in its column: booleans as 0 and 1, lists and objects as JSON text, on every database alike. */
@@ -144,6 +145,7 @@ export interface SecretUseRow {
 export interface AnnouncedRow {
   resource_id: string;
   loadbalancer_id: string;
+  resource_type: StatusEvent['resource_type'];
   provisioning_status: ProvisioningStatus;
   operating_status: OperatingStatus;
   /** Of a load balancer: how many events it has had. */

@@ -33,8 +33,9 @@ export interface StatusEvent extends Statuses {
   sequence: number;
   loadbalancer_id: string;
   project_id: string | null;
-  resource_type: 'loadbalancer' | 'listener' | 'pool' | 'member';
+  resource_type: 'loadbalancer' | 'listener' | 'pool' | 'member' | 'healthmonitor' | 'l7policy' | 'l7rule';
   resource_id: string;
+  /** Empty for one that has no row any more. */
   name: string;
   /** What the load balancer is, in the words of the provider interface; null for what is under it, and for one that has no row any more. */
   load_balancer: LoadBalancerFacts | null;

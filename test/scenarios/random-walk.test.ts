@@ -1,5 +1,6 @@
 /** Several clients change load balancers at random while workers reconcile; at the end the world must equal a fresh build. */
 import { expect, test } from 'vitest';
+import { CHILD_TABLES } from '../../src/db/children.ts';
 import { enableEvents } from '../../src/db/events.ts';
 import { openDatabase } from '../../src/db/open.ts';
 import type { Db } from '../../src/db/schema.ts';
@@ -288,7 +289,7 @@ async function keepHouse(system: SystemProcess, spares: number): Promise<{ statu
   return { status: 202 };
 }
 
-/** What the events of each load balancer that is there end with; each begins where the one before ended, and none is missing. */
+/** What the events of everything that is there end with; each begins where the one before ended, and none is missing. */
 async function toldStatuses(db: Db): Promise<Map<string, object>> {
   const rows = await db.selectFrom('outbox').selectAll().orderBy('sequence').execute();
   const told = new Map<string, object>();
@@ -296,20 +297,23 @@ async function toldStatuses(db: Db): Promise<Map<string, object>> {
   for (const { body, sequence, loadbalancer_id: id } of rows) {
     expect(sequence).toBe((counts.get(id) ?? 0) + 1);
     counts.set(id, sequence);
-    const { resource_type, previous, provisioning_status, operating_status } = JSON.parse(body);
-    if (resource_type !== 'loadbalancer') continue;
-    expect(previous).toEqual(told.get(id) ?? null);
-    told.set(id, { provisioning_status, operating_status });
-    if (provisioning_status === 'DELETED') told.delete(id);
+    const { resource_id, previous, provisioning_status, operating_status } = JSON.parse(body);
+    expect(previous).toEqual(told.get(resource_id) ?? null);
+    told.set(resource_id, { provisioning_status, operating_status });
+    if (provisioning_status === 'DELETED') told.delete(resource_id);
   }
   return told;
 }
 
 async function lastStatuses(db: Db): Promise<Map<string, object>> {
-  const rows = await db
-    .selectFrom('load_balancer')
-    .select(['id', 'provisioning_status', 'operating_status'])
-    .where('provisioning_status', '<>', 'DELETED')
-    .execute();
-  return new Map(rows.map(({ id, ...statuses }) => [id, statuses]));
+  const last = new Map<string, object>();
+  for (const table of [...CHILD_TABLES, 'load_balancer'] as const) {
+    const rows = await db
+      .selectFrom(table as 'listener')
+      .select(['id', 'provisioning_status', 'operating_status'])
+      .where('provisioning_status', '<>', 'DELETED')
+      .execute();
+    for (const { id, ...statuses } of rows) last.set(id, statuses);
+  }
+  return last;
 }

@@ -10,6 +10,7 @@ export const statusEvents: Migration = {
       .createTable('announced')
       .addColumn('resource_id', 'varchar(36)', c => c.primaryKey())
       .addColumn('loadbalancer_id', 'varchar(36)', required)
+      .addColumn('resource_type', 'varchar(16)', required)
       .addColumn('provisioning_status', 'varchar(16)', required)
       .addColumn('operating_status', 'varchar(16)', required)
       .addColumn('sequence', 'bigint', required)

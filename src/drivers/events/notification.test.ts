@@ -35,9 +35,9 @@ test.each<[ProvisioningStatus | undefined, ProvisioningStatus, string]>([
   expect(eventTypeOf(givenEvent(before, now))).toBe(`octavia.${type}`);
 });
 
-test('what is under a load balancer has one type for all', () => {
-  const event = { ...givenEvent('ACTIVE', 'ERROR'), resource_type: 'member' } as const;
-  expect(eventTypeOf(event)).toBe('octavia.member.status.update');
+test('what is under a load balancer has types of the same form', () => {
+  const event = { ...givenEvent('PENDING_CREATE', 'ACTIVE'), resource_type: 'member' } as const;
+  expect(eventTypeOf(event)).toBe('octavia.member.create.end');
 });
 
 test.each([true, false])(

@@ -82,8 +82,7 @@ const PHASES: Record<string, string> = {
 
 export function eventTypeOf({ resource_type, provisioning_status: now, previous }: StatusEvent): string {
   const before = previous?.provisioning_status;
-  const isSame = before === now;
-  if (resource_type !== 'loadbalancer' || isSame) return `octavia.${resource_type}.status.update`;
+  if (before === now) return `octavia.${resource_type}.status.update`;
   const verb = /^PENDING_(CREATE|DELETE)$/.exec(before ?? '')?.[1]?.toLowerCase() ?? 'update';
-  return `octavia.loadbalancer.${PHASES[now] ?? `${verb}.${now === 'ERROR' ? 'error' : 'end'}`}`;
+  return `octavia.${resource_type}.${PHASES[now] ?? `${verb}.${now === 'ERROR' ? 'error' : 'end'}`}`;
 }
