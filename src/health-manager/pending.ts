@@ -49,7 +49,7 @@ export class PendingHeartbeats {
 
   /** Makes it the newest of its amphora; returns the sums that its counters go into. */
   #renew(heartbeat: DecodedHeartbeat, receivedAtMs: number): ReceivedHeartbeat['counted'] {
-    const key = `${heartbeat.ver} ${heartbeat.id}`;
+    const key = countsDeltas(heartbeat) ? heartbeat.id : `absolute ${heartbeat.id}`;
     const counted = this.#waiting.get(key)?.counted ?? new Map<string, HeartbeatStats>();
     this.#waiting.delete(key);
     this.#waiting.set(key, { heartbeat, receivedAtMs, counted });

@@ -61,8 +61,7 @@ describe('the envelope', () => {
     const packet = encodeHeartbeat(heartbeat, key);
     for (let i = 0; i < packet.length; i++) {
       const damaged = Buffer.from(packet);
-      // Not the case bit: the hex form of the MAC is read in either case.
-      damaged[i] = damaged[i]! ^ 0x01;
+      damaged[i] = damaged[i]! ^ (1 << (i % 8));
       expect(decodeHeartbeat(damaged, [key]), `byte ${i}`).toBeUndefined();
     }
   });
@@ -83,7 +82,7 @@ describe('the envelope', () => {
   test('random bytes never throw', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), bytes => {
-        expect(decodeHeartbeat(bytes, [key])).toBeUndefined();
+        expect(decodeHeartbeat(Buffer.from(bytes), [key])).toBeUndefined();
       }),
     );
   });

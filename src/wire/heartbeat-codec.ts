@@ -1,5 +1,5 @@
 /** Heartbeats as bytes: compressed JSON followed by its MAC, written in today's form and read in every form since Mitaka. */
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { type BinaryToTextEncoding, createHmac, timingSafeEqual } from 'node:crypto';
 import { constants, deflateSync, inflateSync } from 'node:zlib';
 import type { Secret } from '../lib/secret.ts';
 import type { Heartbeat, HeartbeatListener, HeartbeatStats } from './heartbeat.ts';
@@ -21,7 +21,8 @@ export interface DecodedHeartbeat {
   pools: Map<string, DecodedPool>;
 }
 
-const MAC_BYTES = 32;
+/** How long a MAC is at the end of a datagram: hex characters since Rocky, raw bytes before. Each is compared as what it is. */
+const MAC_LENGTHS = { hex: 64, binary: 32 } as const satisfies Partial<Record<BinaryToTextEncoding, number>>;
 /** The largest datagram compresses some ten times; more than this was made to hurt. */
 const LIMIT = { maxOutputLength: 4 * 1024 * 1024 };
 /** What nearly every message inflates to at most: a larger piece of memory for each costs more than all the rest of inflating. */
@@ -35,22 +36,21 @@ export function encodeHeartbeat(heartbeat: Heartbeat, key: Secret): Buffer {
 /** The envelope around a message that is JSON text already. */
 export function sealHeartbeat(json: string, key: Secret): Buffer {
   const compressed = deflateSync(json, { level: constants.Z_BEST_COMPRESSION });
-  return Buffer.concat([compressed, Buffer.from(mac(compressed, key).toString('hex'), 'ascii')]);
+  return Buffer.concat([compressed, mac(compressed, key, 'hex')]);
 }
 
 /**
  * The heartbeat in a datagram that was signed with one of the keys; undefined when the signature or the content is
  * not what a heartbeat must be. Never throws, whatever the bytes.
  */
-export function decodeHeartbeat(packet: Uint8Array, keys: Secret[]): DecodedHeartbeat | undefined {
+export function decodeHeartbeat(packet: Buffer, keys: Secret[]): DecodedHeartbeat | undefined {
   const json = openHeartbeat(packet, keys);
   return json && parseHeartbeat(json);
 }
 
 /** The text in a datagram, when it was signed with one of the keys. */
-export function openHeartbeat(packet: Uint8Array, keys: Secret[]): Buffer | undefined {
-  const bytes = Buffer.from(packet.buffer, packet.byteOffset, packet.byteLength);
-  const compressed = openEnvelope(bytes, keys);
+export function openHeartbeat(packet: Buffer, keys: Secret[]): Buffer | undefined {
+  const compressed = openEnvelope(packet, keys, 'hex') ?? openEnvelope(packet, keys, 'binary');
   try {
     return compressed && inflateSync(compressed, { ...LIMIT, chunkSize: MOST_RATIO * compressed.length });
   } catch {
@@ -69,23 +69,17 @@ export function parseHeartbeat(json: Buffer): DecodedHeartbeat | undefined {
   }
 }
 
-function mac(data: Uint8Array, key: Secret): Buffer {
-  // As text, which is read as UTF-8: a key of bytes takes four times as long.
-  return createHmac('sha256', key.reveal()).update(data).digest();
+function mac(data: Uint8Array, key: Secret, form: keyof typeof MAC_LENGTHS): Buffer {
+  // The key as text, which is read as UTF-8: one of bytes takes four times as long. The digest is made faster as text, too.
+  return Buffer.from(createHmac('sha256', key.reveal()).update(data).digest(form), 'latin1');
 }
 
-/** The signed bytes: the MAC at their end is 64 hex characters since Rocky and was 32 raw bytes before. */
-function openEnvelope(bytes: Buffer, keys: Secret[]): Buffer | undefined {
-  for (const form of ['hex', 'raw'] as const) {
-    const length = form === 'hex' ? 2 * MAC_BYTES : MAC_BYTES;
-    if (bytes.length <= length) continue;
-    const tail = bytes.subarray(-length);
-    const received = form === 'hex' ? Buffer.from(tail.toString('latin1'), 'hex') : tail;
-    if (received.length !== MAC_BYTES) continue;
-    const compressed = bytes.subarray(0, -length);
-    if (keys.some(key => timingSafeEqual(mac(compressed, key), received))) return compressed;
-  }
-  return undefined;
+/** The signed bytes before the MAC. */
+function openEnvelope(packet: Buffer, keys: Secret[], form: keyof typeof MAC_LENGTHS): Buffer | undefined {
+  const length = packet.length - MAC_LENGTHS[form];
+  if (length <= 0) return undefined;
+  const [compressed, received] = [packet.subarray(0, length), packet.subarray(length)];
+  return keys.some(key => timingSafeEqual(mac(compressed, key, form), received)) ? compressed : undefined;
 }
 
 type JsonObject = Record<string, unknown>;

@@ -1,6 +1,6 @@
 /** Reads heartbeats by what the amphora said last: nearly always only numbers differ, and nothing else need be parsed. */
 import type { Secret } from '../lib/secret.ts';
-import type { HeartbeatListener } from './heartbeat.ts';
+import type { HeartbeatStats } from './heartbeat.ts';
 import { type DecodedHeartbeat, openHeartbeat, parseHeartbeat } from './heartbeat-codec.ts';
 
 /** A message of which only the numbers may differ. */
@@ -8,13 +8,16 @@ interface Pattern {
   json: Buffer;
   /** Where a number begins, where it ends, where the next one begins, and so on; at last where the message ends. */
   edges: Uint32Array;
-  /** What the message said, with places among the numbers for counts. */
-  places: DecodedHeartbeat;
-  /** The same with the counts of the newest message. */
-  listeners: Map<string, HeartbeatListener>;
-  ver: number;
+  /** What the newest message said. */
+  heartbeat: DecodedHeartbeat;
+  /** Of each listener of it, and where among the numbers they are, in the order of `COUNTS`. */
+  stats: HeartbeatStats[];
+  places: Uint32Array;
+  seqPlace: number;
+  verPlace: number;
 }
 
+const COUNTS = ['tx', 'rx', 'conns', 'totconns', 'ereq'] as const satisfies (keyof HeartbeatStats)[];
 const TOKENS = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g;
 /** The place of a count that is absent, of which the value is 0, comes before; a version below 2 has another shape. */
 const FIRST_PLACE = 2;
@@ -23,7 +26,7 @@ const LONGEST_PATTERN = 64 * 1024;
 const MOST_LENGTH = 64 * 1024 * 1024;
 /** Below it, comparing here is faster than asking for it. */
 const SHORT = 100;
-const ZERO = 48;
+const [COMMA, ZERO] = [44, 48];
 
 export class HeartbeatReader {
   readonly #keys: Secret[];
@@ -39,11 +42,11 @@ export class HeartbeatReader {
     this.#mostLength = mostLength;
   }
 
-  /** As `decodeHeartbeat`, but good only until the next heartbeat of the same amphora, which may overwrite the counters in it. */
-  decode(packet: Uint8Array): DecodedHeartbeat | undefined {
+  /** As `decodeHeartbeat`, but good only until the next heartbeat of the same amphora, which may overwrite the numbers in it. */
+  decode(packet: Buffer): DecodedHeartbeat | undefined {
     const json = openHeartbeat(packet, this.#keys);
     if (json === undefined) return undefined;
-    const head = json.toString('latin1', 0, Math.max(0, json.indexOf(',')));
+    const head = json.toString('latin1', 0, Math.max(0, json.indexOf(COMMA)));
     const known = this.#patterns.get(head);
     const same = known && readByPattern(known, json, this.#numbers);
     if (same !== undefined) return same;
@@ -54,8 +57,8 @@ export class HeartbeatReader {
     return heartbeat;
   }
 
-  #learn(head: string, json: Buffer, { ver }: DecodedHeartbeat): void {
-    const pattern = makePattern(json, ver ?? 0);
+  #learn(head: string, json: Buffer, heartbeat: DecodedHeartbeat): void {
+    const pattern = makePattern(json, heartbeat);
     if (pattern === undefined) return;
     this.#patterns.set(head, pattern);
     this.#length += json.length;
@@ -72,8 +75,8 @@ export class HeartbeatReader {
 }
 
 /** undefined for a message of another shape than those of today. */
-function makePattern(json: Buffer, ver: number): Pattern | undefined {
-  if (ver < FIRST_PLACE) return undefined;
+function makePattern(json: Buffer, heartbeat: DecodedHeartbeat): Pattern | undefined {
+  if ((heartbeat.ver ?? 0) < FIRST_PLACE) return undefined;
   // Each byte a character, so that places in both are the same.
   const text = json.toString('latin1');
   const edges: number[] = [];
@@ -85,17 +88,18 @@ function makePattern(json: Buffer, ver: number): Pattern | undefined {
   }
   message += text.slice(edges.at(-1) ?? 0);
   edges.push(json.length);
-  const places = parseHeartbeat(Buffer.from(message, 'latin1'));
-  if (places === undefined) return undefined;
-  const listeners = new Map(
-    [...places.listeners].map(([id, each]) => [id, { ...each, stats: { ...each.stats } }]),
-  );
-  return { json, edges: Uint32Array.from(edges), places, listeners, ver };
+  const numbered = parseHeartbeat(Buffer.from(message, 'latin1'));
+  if (numbered === undefined) return undefined;
+  const { seq: seqPlace, ver: verPlace } = numbered;
+  const numbers = [...numbered.listeners.values()].flatMap(({ stats }) => COUNTS.map(name => stats[name]));
+  const stats = [...heartbeat.listeners.values()].map(each => each.stats);
+  const places = Uint32Array.from(numbers);
+  return { json, edges: Uint32Array.from(edges), heartbeat, stats, places, seqPlace, verPlace: verPlace! };
 }
 
 /** Makes nothing anew for each message: collecting that again would cost as much as reading. */
 function readByPattern(pattern: Pattern, json: Buffer, numbers: number[]): DecodedHeartbeat | undefined {
-  const { json: known, edges, places, listeners, ver } = pattern;
+  const { json: known, edges, heartbeat, stats, places, seqPlace, verPlace } = pattern;
   let [at, from, place] = [0, 0, FIRST_PLACE];
   for (let edge = 0; ; edge += 2) {
     const until = edges[edge]!;
@@ -110,16 +114,17 @@ function readByPattern(pattern: Pattern, json: Buffer, numbers: number[]): Decod
     if (at === start || at - start > 15 || (at - start > 1 && json[start] === ZERO)) return undefined;
     numbers[place++] = value;
   }
-  if (at !== json.length || numbers[places.ver!] !== ver) return undefined;
-  for (const [id, { stats }] of places.listeners) {
-    const newest = listeners.get(id)!.stats;
-    newest.tx = numbers[stats.tx]!;
-    newest.rx = numbers[stats.rx]!;
-    newest.conns = numbers[stats.conns]!;
-    newest.totconns = numbers[stats.totconns]!;
-    newest.ereq = numbers[stats.ereq]!;
+  if (at !== json.length || numbers[verPlace] !== heartbeat.ver) return undefined;
+  heartbeat.seq = numbers[seqPlace]!;
+  place = 0;
+  for (const each of stats) {
+    each.tx = numbers[places[place++]!]!;
+    each.rx = numbers[places[place++]!]!;
+    each.conns = numbers[places[place++]!]!;
+    each.totconns = numbers[places[place++]!]!;
+    each.ereq = numbers[places[place++]!]!;
   }
-  return { id: places.id, seq: numbers[places.seq]!, ver, listeners, pools: places.pools };
+  return heartbeat;
 }
 
 /** Whether what is known between two places stands in the message at a third. */
