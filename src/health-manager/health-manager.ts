@@ -79,6 +79,12 @@ export class HealthManager {
     socket.on('error', error =>
       this.#parts.log.error({ error: errorChain(error) }, 'heartbeat socket failed'),
     );
+    const bytes = socket.getRecvBufferSize();
+    if (bytes < RECEIVE_BUFFER_BYTES)
+      this.#parts.log.info(
+        { receive_buffer_bytes: bytes, wanted_bytes: RECEIVE_BUFFER_BYTES },
+        'heartbeats of very many amphorae may be lost in bursts: raise net.core.rmem_max',
+      );
     this.#socket = socket;
   }
 

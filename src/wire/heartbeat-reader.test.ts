@@ -38,6 +38,19 @@ test('one that differs in numbers only shares what it says of pools with the one
   expect(reader.decode(seal(text('a', 1, 'DOWN')))!.pools.get('p-5')!.status).toBe('DOWN');
 });
 
+test('one that says something else once is still known when it comes back, and else what it says now', () => {
+  const reader = new HeartbeatReader([key]);
+  const poolsOf = (status: string) => reader.decode(seal(text('a', 1, status)))!.pools;
+  const up = poolsOf('UP');
+  for (let i = 0; i < 3; i++) {
+    expect(poolsOf('DOWN').get('p-5')!.status).toBe('DOWN');
+    expect(poolsOf('UP')).toBe(up);
+  }
+  poolsOf('DOWN');
+  const down = poolsOf('DOWN');
+  expect(poolsOf('DOWN')).toBe(down);
+});
+
 test('a datagram that is not signed is nothing, whatever is known', () => {
   const reader = new HeartbeatReader([key]);
   reader.decode(seal(text('a', 1)));

@@ -15,12 +15,15 @@ interface Pattern {
   places: Uint32Array;
   seqPlace: number;
   verPlace: number;
+  /** Messages since the last one that was like it. */
+  misses: number;
 }
 
 const COUNTS = ['tx', 'rx', 'conns', 'totconns', 'ereq'] as const satisfies (keyof HeartbeatStats)[];
 const TOKENS = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g;
 /** The place of a count that is absent, of which the value is 0, comes before; a version below 2 has another shape. */
 const FIRST_PLACE = 2;
+const MOST_MISSES = 2;
 const LONGEST_PATTERN = 64 * 1024;
 /** Of all patterns together: some twenty thousand amphorae with ten listeners each. */
 const MOST_LENGTH = 64 * 1024 * 1024;
@@ -51,6 +54,8 @@ export class HeartbeatReader {
     const same = known && readByPattern(known, json, this.#numbers);
     if (same !== undefined) return same;
     const heartbeat = parseHeartbeat(json);
+    // Who says something else once may come back to it, as members do that come and go; learning costs more than parsing.
+    if (known !== undefined && ++known.misses < MOST_MISSES) return heartbeat;
     if (known !== undefined) this.#forget(head, known);
     if (heartbeat !== undefined && json.length <= LONGEST_PATTERN)
       this.#learn(head, Buffer.from(json), heartbeat);
@@ -94,7 +99,16 @@ function makePattern(json: Buffer, heartbeat: DecodedHeartbeat): Pattern | undef
   const numbers = [...numbered.listeners.values()].flatMap(({ stats }) => COUNTS.map(name => stats[name]));
   const stats = [...heartbeat.listeners.values()].map(each => each.stats);
   const places = Uint32Array.from(numbers);
-  return { json, edges: Uint32Array.from(edges), heartbeat, stats, places, seqPlace, verPlace: verPlace! };
+  return {
+    json,
+    edges: Uint32Array.from(edges),
+    heartbeat,
+    stats,
+    places,
+    seqPlace,
+    verPlace: verPlace!,
+    misses: 0,
+  };
 }
 
 /** Makes nothing anew for each message: collecting that again would cost as much as reading. */
@@ -115,6 +129,7 @@ function readByPattern(pattern: Pattern, json: Buffer, numbers: number[]): Decod
     numbers[place++] = value;
   }
   if (at !== json.length || numbers[verPlace] !== heartbeat.ver) return undefined;
+  pattern.misses = 0;
   heartbeat.seq = numbers[seqPlace]!;
   place = 0;
   for (const each of stats) {
