@@ -115,7 +115,7 @@ interface Named extends Statuses {
   resource_type: StatusEvent['resource_type'];
 }
 
-/** What is there, and before it what has no row any more. */
+/** What has no row any more, what is under the load balancer, and at last itself: with it all has been told. */
 async function loadStatuses(trx: Trx, id: string, before: ReadonlyMap<string, AnnouncedRow>) {
   const columns = ['id', 'name', 'provisioning_status', 'operating_status'] as const;
   const lb = await trx
@@ -123,7 +123,7 @@ async function loadStatuses(trx: Trx, id: string, before: ReadonlyMap<string, An
     .select([...columns, ...LOAD_BALANCER_FACTS, 'project_id', 'error_reason'])
     .where('id', '=', id)
     .executeTakeFirst();
-  const present: Named[] = lb ? [{ ...lb, resource_type: 'loadbalancer' }] : [];
+  const present: Named[] = [];
   for (const table of CHILD_TABLES) {
     const rows = await trx
       .selectFrom(table as 'listener')
@@ -132,6 +132,7 @@ async function loadStatuses(trx: Trx, id: string, before: ReadonlyMap<string, An
       .execute();
     present.push(...rows.map(row => ({ ...row, resource_type: WORDS[table] })));
   }
+  if (lb) present.push({ ...lb, resource_type: 'loadbalancer' });
   const ids = new Set(present.map(row => row.id));
   const gone = [...before.values()].flatMap(({ resource_id, resource_type }): Named[] =>
     ids.has(resource_id) ? [] : [{ id: resource_id, resource_type, name: '', ...GONE }],

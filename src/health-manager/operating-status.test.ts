@@ -64,9 +64,21 @@ describe('listeners', () => {
       load_balancer: { ...offline, provisioning_status },
       listeners: [{ operating_status: 'ONLINE' }],
     };
-    const got = statusesAfter(sketch, { listeners: {} });
+    const got = statusesAfter(sketch, { listeners: { [L2]: 'OPEN' } });
     expect(got.listeners).toEqual([provisioning_status === 'ACTIVE' ? 'ERROR' : 'OFFLINE']);
     expect(got.lb, 'a listener that is missing says nothing of the load balancer').toBe('ONLINE');
+  });
+
+  test.each(statuses)('none is reported, load balancer %s: while it is pending nothing follows', status => {
+    const sketch: GraphSketch = {
+      load_balancer: { ...offline, provisioning_status: status },
+      ...{ listeners: [{}], pools: [{}], members: [{}] },
+    };
+    const { listeners, pools, members, lb } = statusesAfter(sketch, { listeners: {} });
+    const gone = [status === 'ACTIVE' ? 'ERROR' : 'OFFLINE', 'OFFLINE'];
+    const isPending = status.startsWith('PENDING_');
+    expect([...listeners, ...pools]).toEqual(isPending ? ['ONLINE', 'ONLINE'] : gone);
+    expect([members, lb]).toEqual([['ONLINE'], 'ONLINE']);
   });
 
   test('not reported, disabled', () => {

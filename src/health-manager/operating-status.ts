@@ -23,9 +23,12 @@ export function operatingStatusChanges(graph: StatusGraph, heartbeat: DecodedHea
   };
 
   const lb = graph.load_balancer;
+  // One that is to replace another says nothing of what that serves before it was told of it. Octavia believes it.
+  const isUntold = lb.provisioning_status.startsWith('PENDING_') && heartbeat.listeners.size === 0;
   let lbStatus: OperatingStatus = lb.admin_state_up ? 'ONLINE' : 'OFFLINE';
   for (const listener of graph.listeners) {
     const word = heartbeat.listeners.get(listener.id)?.status;
+    if (word === undefined && isUntold) continue;
     if (word === undefined) {
       const missed = listener.admin_state_up && lb.provisioning_status === 'ACTIVE';
       propose('listener', listener, missed ? 'ERROR' : 'OFFLINE');
@@ -44,7 +47,7 @@ export function operatingStatusChanges(graph: StatusGraph, heartbeat: DecodedHea
     const reported = heartbeat.pools.get(pool.id);
     if (reported === undefined) {
       // Nobody speaks of its members: theirs stay as they are.
-      propose('pool', pool, 'OFFLINE');
+      if (!isUntold) propose('pool', pool, 'OFFLINE');
       continue;
     }
     let poolStatus = statusOfPool(reported);
