@@ -22,11 +22,12 @@ export class CounterRows {
 
   /** Added in SQL, so that no counter is lost to another writer; in the order of the rows, so that two writers do not deadlock. */
   async write(trx: Trx, changes: readonly StatisticsChange[]): Promise<void> {
-    const seen = new Map<string, number>();
+    const seen = new Map<string, Map<string, number>>();
     // A statement has each row once; of two changes of a row the first one goes before.
     const turnOf = ({ listener_id, amphora_id }: StatisticsChange) => {
-      const turn = (seen.get(listener_id + amphora_id) ?? 0) + 1;
-      seen.set(listener_id + amphora_id, turn);
+      const ofAmphora = seen.get(amphora_id) ?? new Map<string, number>();
+      const turn = (ofAmphora.get(listener_id) ?? 0) + 1;
+      seen.set(amphora_id, ofAmphora.set(listener_id, turn));
       return turn;
     };
     const groups = Map.groupBy(changes, change => `${turnOf(change)} ${change.how}`);

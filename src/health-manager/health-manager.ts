@@ -36,7 +36,7 @@ const BATCH_MS = 20;
  * After many there is a pause of as many milliseconds, up to this: the more arrive, the more share a row. With the time to write
  * them it stays below a second, so that a status is never older than that.
  */
-const LONGEST_PAUSE_MS = 600;
+const LONGEST_PAUSE_MS = 700;
 /** Of amphorae in one transaction: others who write wait for no more than some tens of milliseconds. */
 const LARGEST_BATCH = 250;
 /** Amphorae whose heartbeats are held while the database does not answer: with ten listeners each, some 200 MB. */
