@@ -30,6 +30,23 @@ export async function listDueEvents(
     .execute();
 }
 
+/** The oldest of one load balancer; undefined when there is none, or when its time has not come. */
+export async function findNextEvent(
+  db: Db,
+  { target, loadbalancer_id }: Pick<OutboxRow, 'target' | 'loadbalancer_id'>,
+  nowMs: number,
+): Promise<OutboxRow | undefined> {
+  const next = await db
+    .selectFrom('outbox')
+    .selectAll()
+    .where('target', '=', target)
+    .where('loadbalancer_id', '=', loadbalancer_id)
+    .orderBy('sequence')
+    .limit(1)
+    .executeTakeFirst();
+  return next && next.retry_at_ms <= nowMs ? next : undefined;
+}
+
 /** Nobody else delivers it before that time; false when somebody was faster. */
 export async function claimEvent(db: Db, event: OutboxRow, untilMs: number): Promise<boolean> {
   const { numUpdatedRows } = await db

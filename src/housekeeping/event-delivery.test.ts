@@ -184,6 +184,21 @@ describe('delivery of events', () => {
     await other.close();
   });
 
+  test('one with very many events does not keep others waiting until the last of them', async () => {
+    await enableEvents(db, [hook().name]);
+    const busy = await givenOne();
+    // Twelve others have the places beside it.
+    for (let i = 0; i < 60; i++) await (i % 2 ? settle(busy) : change(busy));
+    const others = await Promise.all(Array.from({ length: 12 }, () => givenOne()));
+    deliver(hook());
+    await untilEmpty();
+    const order = receiver.accepted.map(event => event.loadbalancer_id);
+    const own = receiver.accepted.filter(event => event.loadbalancer_id === busy);
+    expect(own.map(event => event.sequence)).toEqual(own.map((_, i) => i + 1));
+    expect(own.length).toBeGreaterThan(50);
+    for (const other of others) expect(order.indexOf(other)).toBeLessThan(order.lastIndexOf(busy));
+  });
+
   test('after a day nobody tries any more', async () => {
     behave.now = () => 503;
     await enableEvents(db, [hook().name]);

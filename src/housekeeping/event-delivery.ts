@@ -1,5 +1,12 @@
 /** Delivers what is in the outbox: at least once, in order for each load balancer, beside everything else. */
-import { claimEvent, deleteEvent, deleteEventsBefore, listDueEvents, postponeEvent } from '../db/outbox.ts';
+import {
+  claimEvent,
+  deleteEvent,
+  deleteEventsBefore,
+  findNextEvent,
+  listDueEvents,
+  postponeEvent,
+} from '../db/outbox.ts';
 import type { Db, OutboxRow } from '../db/schema.ts';
 import type { EventTarget } from '../drivers/events/event-target.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -17,6 +24,8 @@ export interface EventDeliveryParts {
 
 /** Load balancers whose events go to one target at the same time. */
 const AT_ONCE = 8;
+/** Events of one load balancer before it is others' turn: looking for who is next takes the longer the more wait. */
+const IN_A_ROW = 50;
 /** When somebody else may take over from a process that fell silent; longer than any target may take. */
 const CLAIM_MS = 60_000;
 const FIRST_RETRY_MS = 1000;
@@ -58,7 +67,7 @@ export class EventDelivery {
         if (!isClean) await deleteEventsBefore(db, clock.now() - 2 * GIVE_UP_MS);
         isClean = true;
         const due = await listDueEvents(db, target.name, clock.now(), AT_ONCE);
-        const settled = await Promise.all(due.map(event => this.#deliver(target, event)));
+        const settled = await Promise.all(due.map(event => this.#deliverSome(target, event)));
         const isRefused = due.length > 0 && !settled.includes(true);
         waitMs = isRefused ? Math.min(2 * waitMs, LONGEST_PAUSE_MS) : pollMs;
         if (settled.includes(true)) continue;
@@ -68,6 +77,17 @@ export class EventDelivery {
       }
       await clock.sleep(waitMs, signal).catch(() => undefined); // Aborted: the loop ends.
     }
+  }
+
+  /** It and what is behind it. Whether any was settled. */
+  async #deliverSome(target: EventTarget, first: OutboxRow): Promise<boolean> {
+    const { db, clock } = this.#parts;
+    let event: OutboxRow | undefined = first;
+    for (let settled = 0; settled < IN_A_ROW; settled++) {
+      if (!event || !(await this.#deliver(target, event))) return settled > 0;
+      event = await findNextEvent(db, event, clock.now());
+    }
+    return true;
   }
 
   /** Whether the next event of that load balancer has its turn now. */
