@@ -125,7 +125,7 @@ export const ACCIDENTS: readonly Accident[] = [
     name: "the active one's management link is cut",
     topology: 'ACTIVE_STANDBY',
     happen: scene => void ip('link', 'set', hostLinkOf(scene, scene.active, 'eth0'), 'down'),
-    ...{ gapMs: TAKEOVER_MS, replaced: ['active'], holder: 'standby' },
+    ...{ ...MOVE, replaced: ['active'], holder: 'standby' },
   },
   {
     name: 'both instances die',

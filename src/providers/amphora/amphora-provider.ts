@@ -25,7 +25,7 @@ import { settleDoubts } from './doubts.ts';
 import { GarbageCollector } from './garbage.ts';
 import { guardedParts } from './guard.ts';
 import { ensureAgent, ensureInstance, rotateCertificate } from './instance.ts';
-import { ensureVrrp, findLeaving, hasKeepalived, standDown } from './pair.ts';
+import { awaitHolder, ensureVrrp, findLeaving, hasKeepalived, standDown } from './pair.ts';
 import { type AgentFacts, type AmphoraPass, type AmphoraProviderParts, NotYet, step } from './parts.ts';
 import { planAmphorae } from './plan.ts';
 import {
@@ -87,6 +87,11 @@ export class AmphoraProvider implements Provider {
       const serving = served.done.map(({ amphora }) => amphora);
       const failures = await ensureVrrp(own, serving, await leaving);
       throwFirst([...prepared.errors, ...served.errors, ...failures]);
+      await awaitHolder(
+        own,
+        serving,
+        plan.release.filter(a => a.status === 'ERROR'),
+      );
       await standDown(own, await leaving);
       await announceVip(own, serving, (await leaving).filter(hasKeepalived));
       await all(plan.release.map(amphora => release(own, amphora)));

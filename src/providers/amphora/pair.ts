@@ -8,6 +8,7 @@ import { type AmphoraPass, NotYet, step } from './parts.ts';
 import { listVips } from './plug.ts';
 
 const READY_MS = 2000;
+const POLL_MS = 50;
 
 /** What is under way when others have the VIPs may end. */
 const LAST_REQUESTS_MS = 200;
@@ -63,6 +64,31 @@ export async function ensureVrrp(
   if (gave && allLeaving.length > 0)
     errors.push(new NotYet('keepalived to be ready to take over', 3 * group.advert_interval_ms + READY_MS));
   return errors;
+}
+
+/**
+ * One that answers nobody may still serve, when only its management link is cut. The others do not listen to it any more, and so one
+ * of them comes to hold the VIPs as well; that is waited for before it goes, but not for ever.
+ */
+export async function awaitHolder(
+  pass: AmphoraPass,
+  serving: readonly Amphora[],
+  lost: readonly Amphora[],
+): Promise<void> {
+  if (pass.graph.load_balancer.topology !== 'ACTIVE_STANDBY' || !lost.some(hasKeepalived)) return;
+  const { clock, settings } = pass.parts;
+  await step(pass, 'wait for holder of VIP', pass.lease.loadbalancer_id, async () => {
+    const deadline = clock.now() + 4 * settings.vrrp.advertIntervalMs + READY_MS;
+    while (!(await someHolds(pass, serving)) && clock.now() < deadline)
+      await clock.sleep(POLL_MS, pass.signal);
+  });
+}
+
+async function someHolds({ parts, graph }: AmphoraPass, serving: readonly Amphora[]): Promise<boolean> {
+  const vip = graph.load_balancer.vip_address!;
+  const asked = serving.map(amphora => parts.amphora.interfaceOf(amphora, vip));
+  // One that does not have it, or does not answer, counts as one that has it not.
+  return (await Promise.allSettled(asked)).some(({ status }) => status === 'fulfilled');
 }
 
 /** They serve until the others do, and a little longer. */
