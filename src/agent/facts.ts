@@ -11,8 +11,8 @@ import {
 import { haproxyFiles, type Paths } from './config.ts';
 import { findText } from './files.ts';
 import { listFrontends } from './haproxy/config-text.ts';
+import { findWorker } from './haproxy/master.ts';
 import { INNER_NAMESPACE, namespaceExists } from './network/namespace.ts';
-import { findDaemon } from './process-table.ts';
 
 /** Every load balancer that has a configuration here. */
 export function listLoadBalancers(paths: Paths): string[] {
@@ -95,17 +95,15 @@ function readVersions(text: string): Versions {
 
 export async function getDetails(paths: Paths, lvs: readonly AgentListener[]): Promise<AgentDetails> {
   const ids = listLoadBalancers(paths);
-  const isRunning = (id: string) => {
-    const files = haproxyFiles(paths, id);
-    return findDaemon(files.pid, files.config) !== undefined;
-  };
+  // One that hangs counts as none: what matters to whoever asks is whether it serves.
+  const answers = await Promise.all(ids.map(id => findWorker(haproxyFiles(paths, id))));
   const disk = statfsSync('/');
   const available = disk.bavail * disk.bsize;
   return {
     ...(await getInfo()),
     networks: await networkCounters(),
     active: true,
-    haproxy_count: ids.filter(isRunning).length,
+    haproxy_count: answers.filter(worker => worker !== undefined).length,
     lvs_listener_process_count: lvs.filter(listener => listener.status === 'ACTIVE').length,
     cpu_count: availableParallelism(),
     cpu: parseCpu(findText('/proc/stat') ?? ''),

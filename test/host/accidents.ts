@@ -52,6 +52,8 @@ const CHECK_MS = 1000;
 const REPLACEMENT_MS = 10_000;
 /** An agent learns of its dead haproxy at once. */
 const RESTART_MS = 500;
+/** A check that gets no answer takes its time, and one alone proves nothing. */
+const HANG_MS = 10_000;
 /** So long a link that comes back was cut. */
 const CUT_MS = 1500;
 
@@ -73,6 +75,12 @@ export const ACCIDENTS: readonly Accident[] = [
     topology: 'ACTIVE_STANDBY',
     happen: scene => kill(haproxiesOf(scene.system.dataDir, scene.active)),
     ...{ gapMs: TAKEOVER_MS, replaced: [] },
+  },
+  {
+    name: 'haproxy of the active one hangs',
+    topology: 'ACTIVE_STANDBY',
+    happen: scene => hang(haproxiesOf(scene.system.dataDir, scene.active)),
+    ...{ gapMs: HANG_MS, replaced: ['active'], holder: 'standby' },
   },
   {
     name: 'agent of the active one dies',
@@ -171,6 +179,12 @@ export const ACCIDENTS: readonly Accident[] = [
     ...{ gapMs: RESTART_MS, replaced: [] },
   },
   {
+    name: 'haproxy hangs',
+    topology: 'SINGLE',
+    happen: scene => hang(haproxiesOf(scene.system.dataDir, scene.active)),
+    ...{ gapMs: REPLACEMENT_MS, replaced: ['active'] },
+  },
+  {
     name: 'agent dies',
     topology: 'SINGLE',
     happen: scene => kill([agentOf(scene.system.dataDir, scene.active)!]),
@@ -221,6 +235,11 @@ async function kill(processes: readonly AmphoraProcess[]): Promise<void> {
     }
   }
   await until('processes to end', () => stillThere(processes).length === 0);
+}
+
+/** They neither end nor do anything any more. */
+function hang(processes: readonly AmphoraProcess[]): void {
+  for (const { pid } of processes) process.kill(pid, 'SIGSTOP');
 }
 
 function killInstance({ system: { dataDir } }: Scene, amphoraId: string): Promise<void> {
