@@ -61,7 +61,7 @@ RabbitQueue.prototype.notify = async function (this: RabbitQueue, id) {
   for (let i = copies(); i > 0; i--) await notify.call(this, id);
 };
 
-process.exitCode = await runProgram(kind as ProgramKind, {
+const code = await runProgram(kind as ProgramKind, {
   configFile,
   cloud: {
     compute: driver<Compute>('compute', { supports: { persistent: true } }),
@@ -71,3 +71,5 @@ process.exitCode = await runProgram(kind as ProgramKind, {
     heartbeatAddress: undefined,
   },
 });
+// The way to the cloud would keep one alive that could not start.
+process.exit(code);

