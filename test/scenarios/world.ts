@@ -4,7 +4,7 @@ import { type ApiDeps, buildApi, Policy } from '../../src/api/server.ts';
 import { DEFAULT_API_SETTINGS } from '../../src/api/settings.ts';
 import { DEFAULT_HAPROXY_SETTINGS } from '../../src/dataplane/haproxy/context.ts';
 import { CHILD_TABLES } from '../../src/db/children.ts';
-import { loadBalancersOwingWork } from '../../src/db/lease.ts';
+import { endAllLeases, loadBalancersOwingWork } from '../../src/db/lease.ts';
 import { openDatabase } from '../../src/db/open.ts';
 import type { Db } from '../../src/db/schema.ts';
 import { listSpares } from '../../src/db/spares.ts';
@@ -221,6 +221,8 @@ export async function freshBuild(db: Db, open = () => openDatabase('sqlite://'))
           .values(row)
           .execute();
     }
+    // Whoever had one is not here.
+    await endAllLeases(fresh);
     await fresh.updateTable('load_balancer').set({ settled_generation: 0 }).execute();
     await system.drain();
     return await servedWorld(fresh, cloud);
