@@ -10,7 +10,8 @@ import { ask } from './socket.ts';
 
 /** A process that was started anew waits 5 s for one to tell it, and until then tells nobody. Source: HAProxy 2.6, src/peers.c. */
 const OWN_LESSON_LIMIT_MS = 6_000;
-const LESSON_LIMIT_MS = 1_000;
+/** Some milliseconds but on a machine that is very busy, where clients wait rather than lose their member. */
+const LESSON_LIMIT_MS = 2_500;
 /** One for each thread that may look for clients at the same moment, and some. */
 const PLACES = 16;
 /** Statistics and metrics leave out what is called so. */
