@@ -10,6 +10,7 @@ import {
 } from '../model/status-event.ts';
 import { UNOWNED_ID } from '../model/unowned.ts';
 import { CHILD_TABLES, type ChildTable, chunks } from './children.ts';
+import { lockLease } from './lease.ts';
 import { decodeRow } from './rows.ts';
 import type { AnnouncedRow, Db, OutboxRow, Trx } from './schema.ts';
 
@@ -36,11 +37,7 @@ export async function enableEvents(db: Db, targets: readonly string[]): Promise<
 /** Every load balancer has its row before any transaction looks for it, so that two of them never both insert it. */
 async function noteWhatIs(db: Trx): Promise<void> {
   // Locked, so that programs which start at the same moment do it one after the other.
-  await db
-    .updateTable('lease')
-    .set({ beats: sql<number>`beats + 1` })
-    .where('loadbalancer_id', '=', UNOWNED_ID)
-    .execute();
+  await lockLease(db, UNOWNED_ID);
   const isThere = db.selectFrom('load_balancer').select('id').where('provisioning_status', '<>', 'DELETED');
   await db.deleteFrom('announced').where('loadbalancer_id', 'not in', isThere).execute();
   const statuses = ['provisioning_status', 'operating_status'] as const;
@@ -84,7 +81,7 @@ export async function announce(trx: Trx, loadBalancerId: string, nowMs: number):
     .execute();
   const before = new Map(rows.map(row => [row.resource_id, row]));
   const { project_id, error_reason, resources, facts } = await loadStatuses(trx, loadBalancerId, before);
-  let sequence = Number(before.get(loadBalancerId)?.sequence ?? 0);
+  let sequence = before.get(loadBalancerId)?.sequence ?? 0;
   const events = resources.flatMap(({ id, resource_type, name, provisioning_status, operating_status }) => {
     const now = { provisioning_status, operating_status };
     const known = before.get(id);
@@ -166,8 +163,7 @@ async function noteAnnounced(
   );
   const fresh = noted.filter(row => !before.has(row.resource_id));
   for (const part of chunks(fresh)) await trx.insertInto('announced').values(part).execute();
-  const textOf = (row: AnnouncedRow) =>
-    `${row.provisioning_status} ${row.operating_status} ${Number(row.sequence)}`;
+  const textOf = (row: AnnouncedRow) => `${row.provisioning_status} ${row.operating_status} ${row.sequence}`;
   const changed = noted.filter(row => {
     const known = before.get(row.resource_id);
     return known && textOf(known) !== textOf(row);

@@ -1,5 +1,4 @@
 /** What heartbeats change: liveness, operating statuses, counters; and which amphorae fell silent. */
-import { sql } from 'kysely';
 import { timestamp } from '../lib/clock.ts';
 import type {
   DoubtTimes,
@@ -13,6 +12,7 @@ import { chunks } from './children.ts';
 import { CounterRows } from './counters.ts';
 import { clearDoubts, listSilence, markDoubted } from './doubts.ts';
 import { announce } from './events.ts';
+import { lockLease } from './lease.ts';
 import type { Db, Trx } from './schema.ts';
 import { WatchedAmphorae } from './watched.ts';
 
@@ -102,12 +102,7 @@ function changedLoadBalancers(
 
 /** As the worker and the API do before they touch anything else of a load balancer, so that none of them deadlock. */
 async function lockLeases(trx: Trx, loadBalancerIds: readonly string[]): Promise<void> {
-  for (const id of [...new Set(loadBalancerIds)].sort())
-    await trx
-      .updateTable('lease')
-      .set({ beats: sql<number>`beats + 1` })
-      .where('loadbalancer_id', '=', id)
-      .execute();
+  for (const id of [...new Set(loadBalancerIds)].sort()) await lockLease(trx, id);
 }
 
 /** The first sign of life makes the row: until then an amphora cannot fall silent. Source: contract heartbeat.md 6. */

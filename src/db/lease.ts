@@ -95,6 +95,15 @@ export async function failuresSoFar(
   return { attempts: row.attempts, failingSinceMs: row.failing_since_ms };
 }
 
+/** Nobody else takes, renews or settles it before the transaction ends; the row need not be ours. */
+export async function lockLease(trx: Trx, loadBalancerId: string): Promise<void> {
+  await trx
+    .updateTable('lease')
+    .set({ beats: sql<number>`beats + 1` })
+    .where('loadbalancer_id', '=', loadBalancerId)
+    .execute();
+}
+
 /** Runs `write` in a transaction that fails with `LeaseLost` unless the lease is still ours. */
 export async function fenced<T>(db: Db, lease: Lease, write: (trx: Trx) => Promise<T>): Promise<T> {
   return db.transaction().execute(async trx => {

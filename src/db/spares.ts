@@ -5,7 +5,7 @@ import type { AmphoraStatus } from '../model/status.ts';
 import { UNOWNED_ID } from '../model/unowned.ts';
 import { newAmphora } from './amphorae.ts';
 import { isDuplicate } from './failures.ts';
-import { fenced, type Lease } from './lease.ts';
+import { fenced, type Lease, lockLease } from './lease.ts';
 import { decodeRow, encodeRow } from './rows.ts';
 import type { Db, Trx } from './schema.ts';
 
@@ -33,11 +33,7 @@ export async function markSpares(db: Db, size: number, nowMs: number): Promise<n
   await ensureUnownedLease(db);
   return db.transaction().execute(async trx => {
     // Locked, so that two programs at once do not both add what is missing.
-    await trx
-      .updateTable('lease')
-      .set(eb => ({ beats: eb('beats', '+', 1) }))
-      .where('loadbalancer_id', '=', UNOWNED_ID)
-      .execute();
+    await lockLease(trx, UNOWNED_ID);
     const usable = (await listSpares(trx))
       .filter(spare => WORTH.includes(spare.status))
       .sort((a, b) => WORTH.indexOf(a.status) - WORTH.indexOf(b.status));

@@ -28,8 +28,8 @@ export function operatingStatusChanges(graph: StatusGraph, heartbeat: DecodedHea
   let lbStatus: OperatingStatus = lb.admin_state_up ? 'ONLINE' : 'OFFLINE';
   for (const listener of graph.listeners) {
     const word = heartbeat.listeners.get(listener.id)?.status;
-    if (word === undefined && isUntold) continue;
     if (word === undefined) {
+      if (isUntold) continue;
       const missed = listener.admin_state_up && lb.provisioning_status === 'ACTIVE';
       propose('listener', listener, missed ? 'ERROR' : 'OFFLINE');
     } else if (word === 'OPEN') {

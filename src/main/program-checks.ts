@@ -10,8 +10,7 @@ import {
   findWebhookProblems,
 } from './start-checks.ts';
 
-export const PROGRAM_KINDS = ['api', 'worker', 'health-manager', 'housekeeping'] as const;
-export type ProgramKind = (typeof PROGRAM_KINDS)[number];
+export type ProgramKind = 'api' | 'worker' | 'health-manager' | 'housekeeping';
 
 /** Looks at everything that this program needs and makes nothing. `hasCloud`: the drivers are not those of the settings. */
 export async function findProgramProblems(

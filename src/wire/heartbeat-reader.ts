@@ -54,9 +54,11 @@ export class HeartbeatReader {
     const same = known && readByPattern(known, json, this.#numbers);
     if (same !== undefined) return same;
     const heartbeat = parseHeartbeat(json);
-    // Who says something else once may come back to it, as members do that come and go; learning costs more than parsing.
-    if (known !== undefined && ++known.misses < MOST_MISSES) return heartbeat;
-    if (known !== undefined) this.#forget(head, known);
+    if (known !== undefined) {
+      // Who says something else once may come back to it, as members do that come and go; learning costs more than parsing.
+      if (++known.misses < MOST_MISSES) return heartbeat;
+      this.#forget(head, known);
+    }
     if (heartbeat !== undefined && json.length <= LONGEST_PATTERN)
       this.#learn(head, Buffer.from(json), heartbeat);
     return heartbeat;

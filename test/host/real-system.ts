@@ -1,6 +1,5 @@
 /** A real standalone system with real amphorae: in this process, or in one of its own that may be killed. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -9,6 +8,7 @@ import { silentLog } from '../../src/lib/log.ts';
 import { purgeDirectory, type StandaloneOptions, startStandalone } from '../../src/main/standalone.ts';
 import { extendPath } from '../../src/main/start-checks.ts';
 import type { System } from '../../src/main/system.ts';
+import { freePort } from '../free-port.ts';
 import { OttaviaProcess } from '../ottavia-process.ts';
 import { type HostState, hostTestsObstacle, readHostState } from './host-state.ts';
 import { Lbaas } from './lbaas.ts';
@@ -150,12 +150,4 @@ async function privateSubnet(api: Lbaas): Promise<Subnet> {
 async function leaveNothing(dataDir: string): Promise<void> {
   await purgeDirectory({ dataDir }, silentLog);
   rmSync(dataDir, { recursive: true, force: true });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>(listening => server.listen(0, '127.0.0.1', listening));
-  const { port } = server.address() as { port: number };
-  await new Promise(closed => server.close(closed));
-  return port;
 }

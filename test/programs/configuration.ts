@@ -5,8 +5,6 @@ import { join } from 'node:path';
 import { issueAuthority, issueLeaf } from '../../src/drivers/certificates/issue.ts';
 import { freePort } from '../free-port.ts';
 
-export { freePort };
-
 export interface Configuration extends Disposable {
   directory: string;
   /** What `--config-file` takes. */

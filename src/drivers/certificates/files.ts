@@ -1,10 +1,10 @@
 /** The authorities and certificates that an operator keeps in files, the same for all programs, as octavia.conf names them. */
 import { createPrivateKey } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { timestamp } from '../../lib/clock.ts';
 import { Secret } from '../../lib/secret.ts';
 import type { AgentCertificate, CertificateAuthority, ControllerCredentials } from './authority.ts';
-import { type Issuer, issueLeaf, readIssuer } from './issue.ts';
+import { type Issuer, readIssuer } from './issue.ts';
+import { issueForAgent } from './issue-for-agent.ts';
 import { CERTIFICATE, splitPem } from './pem.ts';
 
 export interface AuthorityFiles {
@@ -46,13 +46,7 @@ export class FileAuthority implements CertificateAuthority {
 
   async issueAgentCertificate(amphoraId: string): Promise<AgentCertificate> {
     const { issuer } = await this.#load();
-    // No leaf outlives its authority. A certificate knows whole seconds only.
-    const endsAtMs = Math.min(this.#now() + this.#agentMs, issuer.notAfter.getTime());
-    const notAfter = new Date(Math.floor(endsAtMs / 1000) * 1000);
-    const names = { commonName: amphoraId, dnsName: amphoraId };
-    const validity = { notBefore: new Date(this.#now()), notAfter };
-    const { certificate, key } = await issueLeaf(issuer, { ...names, ...validity });
-    return { pem: new Secret(certificate + key.reveal()), expires_at: timestamp(notAfter.getTime()) };
+    return issueForAgent(issuer, amphoraId, this.#now(), this.#agentMs);
   }
 
   async clientCa(): Promise<string> {

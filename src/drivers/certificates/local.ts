@@ -1,11 +1,11 @@
 /** An own certificate authority per data directory: one CA for agents, one for controllers, as Octavia has it. */
 import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { timestamp } from '../../lib/clock.ts';
 import { findText, writeDurably } from '../../lib/durable-file.ts';
 import { Secret } from '../../lib/secret.ts';
 import type { AgentCertificate, CertificateAuthority, ControllerCredentials } from './authority.ts';
 import { type Issuer, issueAuthority, issueLeaf, readIssuer } from './issue.ts';
+import { issueForAgent } from './issue-for-agent.ts';
 import { splitPem } from './pem.ts';
 
 const DAY_MS = 86_400_000;
@@ -47,16 +47,7 @@ export class LocalAuthority implements CertificateAuthority {
 
   async issueAgentCertificate(amphoraId: string): Promise<AgentCertificate> {
     const { server } = await this.#load();
-    const notAfter = new Date(this.#now() + this.#agentDays * DAY_MS);
-    const { certificate, key } = await issueLeaf(server, {
-      commonName: amphoraId,
-      dnsName: amphoraId,
-      notBefore: new Date(this.#now()),
-      notAfter,
-    });
-    // A certificate knows whole seconds only.
-    const expiresAtMs = Math.floor(notAfter.getTime() / 1000) * 1000;
-    return { pem: new Secret(certificate + key.reveal()), expires_at: timestamp(expiresAtMs) };
+    return issueForAgent(server, amphoraId, this.#now(), this.#agentDays * DAY_MS);
   }
 
   async clientCa(): Promise<string> {

@@ -87,11 +87,7 @@ export class AmphoraProvider implements Provider {
       const serving = served.done.map(({ amphora }) => amphora);
       const failures = await ensureVrrp(own, serving, await leaving);
       throwFirst([...prepared.errors, ...served.errors, ...failures]);
-      await awaitHolder(
-        own,
-        serving,
-        plan.release.filter(a => a.status === 'ERROR'),
-      );
+      await awaitHolder(own, serving, plan.release);
       await standDown(own, await leaving);
       await announceVip(own, serving, (await leaving).filter(hasKeepalived));
       await all(plan.release.map(amphora => release(own, amphora)));

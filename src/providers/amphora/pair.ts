@@ -73,9 +73,10 @@ export async function ensureVrrp(
 export async function awaitHolder(
   pass: AmphoraPass,
   serving: readonly Amphora[],
-  lost: readonly Amphora[],
+  release: readonly Amphora[],
 ): Promise<void> {
-  if (pass.graph.load_balancer.topology !== 'ACTIVE_STANDBY' || !lost.some(hasKeepalived)) return;
+  const isLost = (amphora: Amphora) => amphora.status === 'ERROR' && hasKeepalived(amphora);
+  if (pass.graph.load_balancer.topology !== 'ACTIVE_STANDBY' || !release.some(isLost)) return;
   const { clock, settings } = pass.parts;
   await step(pass, 'wait for holder of VIP', pass.lease.loadbalancer_id, async () => {
     const deadline = clock.now() + 4 * settings.vrrp.advertIntervalMs + READY_MS;
@@ -84,11 +85,14 @@ export async function awaitHolder(
   });
 }
 
-async function someHolds({ parts, graph }: AmphoraPass, serving: readonly Amphora[]): Promise<boolean> {
-  const vip = graph.load_balancer.vip_address!;
-  const asked = serving.map(amphora => parts.amphora.interfaceOf(amphora, vip));
-  // One that does not have it, or does not answer, counts as one that has it not.
-  return (await Promise.allSettled(asked)).some(({ status }) => status === 'fulfilled');
+async function someHolds(pass: AmphoraPass, serving: readonly Amphora[]): Promise<boolean> {
+  // One that does not answer counts as one that has it not.
+  return (await Promise.all(serving.map(each => hasVip(pass, each).catch(() => false)))).includes(true);
+}
+
+/** Throws when the agent does not answer, or has another answer than an interface. */
+export async function hasVip({ parts, graph }: AmphoraPass, amphora: Amphora): Promise<boolean> {
+  return (await parts.amphora.interfaceOf(amphora, graph.load_balancer.vip_address!)) !== '';
 }
 
 /** They serve until the others do, and a little longer. */

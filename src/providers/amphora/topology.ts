@@ -2,7 +2,7 @@
 import { ensureVrrpGroup, storeGiven } from '../../db/vrrp-groups.ts';
 import type { Amphora } from '../../model/amphora.ts';
 import { update } from './instance.ts';
-import { hasKeepalived } from './pair.ts';
+import { hasKeepalived, hasVip } from './pair.ts';
 import { type AmphoraPass, step } from './parts.ts';
 import { replugVip } from './plug.ts';
 
@@ -13,14 +13,15 @@ export async function findHolder(pass: AmphoraPass): Promise<string | undefined>
     a => a.status === 'ALLOCATED' && (a.role === 'STANDALONE') === (lb.topology === 'ACTIVE_STANDBY'),
   );
   // One that does not answer as it should is replaced like any that failed.
-  const has = await Promise.all(others.map(a => hasVip(pass, a).catch(() => false)));
+  const has = await Promise.all(others.map(a => canGoOn(pass, a).catch(() => false)));
   return others.find((_, i) => has[i])?.id;
 }
 
-async function hasVip({ parts, graph }: AmphoraPass, amphora: Amphora): Promise<boolean> {
+async function canGoOn(pass: AmphoraPass, amphora: Amphora): Promise<boolean> {
+  const { parts } = pass;
   if (!(await parts.amphora.findInfo(amphora))) return false;
   if (!(await parts.amphora.details(amphora)).changes_topology) return false;
-  return (await parts.amphora.interfaceOf(amphora, graph.load_balancer.vip_address!)) !== '';
+  return hasVip(pass, amphora);
 }
 
 /**
