@@ -151,6 +151,8 @@ export interface HaproxyFiles {
   readonly drains: string;
   /** Outside the directory, so that it outlives haproxy's files. */
   readonly ledger: string;
+  /** By which the agent gets into the namespace, to fill a queue there. */
+  readonly corridor: string;
   /** Where haproxy answers the agent's questions for metrics. */
   readonly exporterSocket: string;
 }
@@ -172,6 +174,7 @@ export function haproxyFiles(paths: Paths, loadBalancerId: string): HaproxyFiles
     masterSocket: join(directory, 'master.sock'),
     drains: join(directory, 'agent-drains.json'),
     ledger: join(paths.base, `agent-ledger-${loadBalancerId}.json`),
+    corridor: join(directory, 'corridor.sock'),
     exporterSocket: join(directory, 'exporter.sock'),
   };
 }

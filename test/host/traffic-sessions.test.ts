@@ -72,8 +72,8 @@ describe.skipIf(trafficObstacle)(titled('a session'), () => {
     const quiet = (members: string[]) => members.filter((member, index) => !isBusy(member, index));
     expect(quiet(last)).toEqual(quiet(first));
     console.log(`${moves} moves of ${lanes.length} busy clients in ${RELOADS} reloads`);
-    // A request may still meet the new process just before it is told; without tables two of three would move at each reload.
-    expect(moves).toBeLessThan(lanes.length);
+    // None, unless telling takes seconds; a process that lets one in too early would move one or two at each reload.
+    expect(moves).toBeLessThan(RELOADS / 2);
     for (const [i, { member, cookie }] of logins.entries()) {
       // The cookie alone decides: it is known over the other family too.
       for (const family of FAMILIES)

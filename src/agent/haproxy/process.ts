@@ -14,7 +14,7 @@ import { metricsSections } from '../prometheus/proxy.ts';
 import { planWithCertificates, withCertificates } from './certificates.ts';
 import { listServers, parseDocument } from './document.ts';
 import { endSessions, listOverdue, noteDrains } from './drains.ts';
-import { admitClients, Handover } from './handover.ts';
+import { admitClients, doorSections, Handover, HOLD_CLIENTS } from './handover.ts';
 import { enterChange } from './ledger.ts';
 import { awaitBoth, awaitWorker, pauseBeforeReloadMs } from './master.ts';
 import type { Plan, RuntimeCommand } from './plan.ts';
@@ -117,7 +117,7 @@ export class Haproxy {
     await this.#writeExtra(loadBalancerId);
     const haproxy = [
       ...[config.haproxyCommand, '-W', '-D'],
-      ...['-f', files.config, '-f', config.paths.userGroup, '-f', files.extra],
+      ...['-f', files.extra, '-f', files.config, '-f', config.paths.userGroup],
       ...(await this.#ensureQuickStart()),
       ...['-p', files.pid, '-L', peerName(config.amphoraId), '-S', `${files.masterSocket},mode,600`],
     ];
@@ -206,12 +206,12 @@ export class Haproxy {
     const sinceLastMs = performance.now() - this.#reloadedAt;
     await delay(pauseBeforeReloadMs(processes?.oldWorkers.length ?? 0, sinceLastMs));
     const handover = worker === undefined ? undefined : await Handover.begin(files);
-    await this.#writeExtra(loadBalancerId, handover?.config);
+    await this.#writeExtra(loadBalancerId, handover && HOLD_CLIENTS);
     const before = { master, worker, reloads: processes?.reloads };
     const signal = async () => {
       await this.#saveServersState(files);
+      await handover?.fill();
       signalProcess(master, 'SIGUSR2');
-      void handover?.occupy();
       await awaitWorker(files, before, START_TIMEOUT_MS, () => this.#explain(files));
       await handover?.admit();
       this.#reloadedAt = performance.now();
@@ -227,8 +227,9 @@ export class Haproxy {
 
   async #writeExtra(loadBalancerId: string, more = ''): Promise<void> {
     const files = this.files(loadBalancerId);
+    const door = doorSections(files, loadBalancerId, findText(files.config) ?? '');
     const metrics = await metricsSections(this.#options.config.paths, loadBalancerId);
-    writeWhole(files.extra, renderExtra(files) + metrics + more, 0o600);
+    writeWhole(files.extra, renderExtra(files) + door + metrics + more, 0o600);
   }
 
   async #explain(files: HaproxyFiles): Promise<string> {
