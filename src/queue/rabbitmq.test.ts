@@ -164,6 +164,31 @@ describe.skipIf(obstacle)(obstacle ? `RabbitMQ (${obstacle})` : 'RabbitMQ', () =
     START_LIMIT_MS,
   );
 
+  test('a broker that ends a connection just as it is made is asked again', async () => {
+    let resets = 0;
+    const front = createServer(socket => {
+      const back = netConnect(broker.port, '127.0.0.1');
+      for (const each of [socket, back]) each.on('error', () => back.destroy());
+      // The first frame of channel 1 opens it, which is what comes after the connection itself.
+      socket.on('data', frame => {
+        if (frame[0] === 1 && frame.readUInt16BE(1) === 1 && resets < 2) {
+          resets++;
+          socket.resetAndDestroy();
+        }
+      });
+      socket.pipe(back).pipe(socket);
+    }).listen(0, '127.0.0.1');
+    await once(front, 'listening');
+    await using pair = await givenPair();
+    const queue = await RabbitQueue.open(pair.name, optionsOf((front.address() as AddressInfo).port));
+    const heard: string[] = [];
+    queue.consume(id => heard.push(id));
+    await untilConnected(pair.sender, heard);
+    expect(resets).toBe(2);
+    await queue.close();
+    front.close();
+  });
+
   test('with TLS, only a broker whose authority is known is spoken to', async () => {
     const dayMs = 86_400_000;
     const validity = { notBefore: new Date(Date.now() - dayMs), notAfter: new Date(Date.now() + dayMs) };

@@ -52,7 +52,12 @@ class RabbitConnection {
     };
     point();
     const socket = { timeout: CONNECT_LIMIT_MS, noDelay: true, keepAlive: true, ...tls };
-    const model = await connect(place, { ...socket, recovery: { ...RECOVERY, setup } });
+    const begin = async (made: ChannelModel) => {
+      // Until its setup is done nobody else listens, and an end that nobody hears would end the process.
+      made.on('error', () => undefined);
+      await setup(made);
+    };
+    const model = await connect(place, { ...socket, recovery: { ...RECOVERY, setup: begin } });
     const onAway = (error: Error) => {
       if (!this.#isKnownAsAway)
         log.warn({ host: host().host, reason: errorChain(error) }, 'no message broker');
