@@ -114,8 +114,8 @@ export class Handover {
   }
 
   async #isFilled(): Promise<boolean> {
-    const statistics = await ask(this.#files.adminSocket, 'show stat');
-    const [, sessions] = new RegExp(`^${CORRIDOR},BACKEND,\\d*,\\d*,(\\d+),`, 'm').exec(statistics) ?? [];
+    const statistics = await ask(this.#files.adminSocket, `show stat ${CORRIDOR} 2 -1`);
+    const [, sessions] = /,BACKEND,\d*,\d*,(\d+),/.exec(statistics) ?? [];
     return Number(sessions) >= PLACES / 2;
   }
 }
