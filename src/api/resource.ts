@@ -15,7 +15,6 @@ import type { Authenticate, Caller } from '../model/caller.ts';
 import type { Offer } from '../model/flavor.ts';
 import type { LoadBalancer, Resource } from '../model/load-balancer.ts';
 import type { Provider } from '../providers/provider.ts';
-import type { Trace } from '../providers/trace.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { RuledCaller } from './auth.ts';
 import type { Body, Fields } from './body.ts';
@@ -46,8 +45,6 @@ export interface ApiDeps {
   secrets: SecretStore;
   /** What amphorae logged of connections, or the end of the sentence that says why nobody can be shown it. */
   accessLog: AccessLog | { unavailable: string };
-  /** What the worker does just now, where it is in the same process. */
-  underWay?: ReadonlyMap<string, { generation: number; trace: Trace }>;
 }
 
 /** What rules may ask besides the draft. */

@@ -32,7 +32,7 @@ export async function takeLease(
   return db.transaction().execute(async trx => {
     const taken = await trx
       .updateTable('lease')
-      .set({ owner, expires_at_ms: nowMs + ttlMs, fence: sql<number>`fence + 1` })
+      .set({ owner, expires_at_ms: nowMs + ttlMs, fence: sql<number>`fence + 1`, progress: null })
       .where('loadbalancer_id', '=', loadBalancerId)
       .where(eb =>
         eb.or([eb('owner', 'is', null), eb('owner', '=', owner), eb('expires_at_ms', '<=', nowMs)]),

@@ -42,6 +42,8 @@ export interface LeaseRow {
   failing_since_ms: number | null;
   /** Not before this time, unless somebody writes. */
   retry_at_ms: number;
+  /** `PassProgress` of the owner's pass as JSON; null before it took long. */
+  progress: string | null;
 }
 
 /** One pass of the reconciler, for the operation timeline. */

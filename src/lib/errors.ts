@@ -35,6 +35,9 @@ export class TerminalError extends Error {
   }
 }
 
+/** In characters. Clouds answer with whole pages; whoever reads a reason wants its beginning, and a row must hold it. */
+const LONGEST_CHAIN = 4000;
+
 /** The sentence of an error followed by those of its causes, for a log line or a reason that a user reads. */
 export function errorChain(error: unknown): string {
   const sentences: string[] = [];
@@ -42,5 +45,8 @@ export function errorChain(error: unknown): string {
     sentences.push(e instanceof Error ? e.message || e.name : String(e));
     e = e instanceof Error ? e.cause : undefined;
   }
-  return sentences.join(': ');
+  // No row of PostgreSQL holds the byte 0.
+  const chain = sentences.join(': ').replaceAll('\0', '\u{fffd}');
+  const more = chain.length - LONGEST_CHAIN;
+  return more > 0 ? `${chain.slice(0, LONGEST_CHAIN)} … (${more} characters more)` : chain;
 }

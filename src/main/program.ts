@@ -93,13 +93,12 @@ export async function startProgram(kind: ProgramKind, options: ProgramOptions, l
   const cloud = options.cloud ?? openNoopCloud();
   const secrets = new NoopSecrets();
   const providers = () => buildProviders(parts, { authority, secrets, cloud, heartbeatKey });
-  const underWay = new Map();
   if (kind === 'api') {
     const { accessLog } = cloud;
-    url = await startApi(parts, { policy, providers: providers(), secrets, underWay, accessLog });
+    url = await startApi(parts, { policy, providers: providers(), secrets, accessLog });
     log.info({ url }, 'ready: serves the API');
   } else if (kind === 'worker') {
-    startWorker(parts, { providers: providers(), underWay });
+    startWorker(parts, providers());
     const { worker_concurrency: at_once, sweep_interval } = settings.ottavia;
     log.info({ at_once, sweep_interval }, 'ready: makes load balancers real');
   } else if (kind === 'health-manager') {

@@ -5,7 +5,6 @@ import type { SecretStore } from '../drivers/certificates/secrets.ts';
 import type { AccessLog } from '../drivers/compute/access-log.ts';
 import type { NetworkCloud } from '../drivers/network/store.ts';
 import { systemClock } from '../lib/clock.ts';
-import type { PassesUnderWay } from '../providers/trace.ts';
 import { Identity } from '../standalone/identity.ts';
 import { openKeystone, wwwAuthenticateUriOf } from './access.ts';
 import { apiSettingsOf } from './api-settings.ts';
@@ -19,7 +18,6 @@ export interface ApiParts {
   policy: Policy;
   providers: Map<string, ProviderEntry>;
   secrets: SecretStore;
-  underWay: PassesUnderWay;
   accessLog: AccessLog | undefined;
   /** The cloud that only a system in one process has, with its client files. */
   standalone?: { directory: string; network: NetworkCloud; secretTables: SecretTables };
@@ -30,7 +28,7 @@ const STOP_LIMIT_MS = 10_000;
 /** Returns the URL when requests are served. */
 export async function startApi(parts: Parts, own: ApiParts): Promise<string> {
   const { settings, db, queue, clock, log, started } = parts;
-  const { policy, providers, secrets, underWay, accessLog, standalone } = own;
+  const { policy, providers, secrets, accessLog, standalone } = own;
   const { bind_host: host, auth_strategy } = settings.api_settings;
   const port = await choosePort(host, settings.api_settings.bind_port);
   const url = localUrl(host, port);
@@ -42,7 +40,7 @@ export async function startApi(parts: Parts, own: ApiParts): Promise<string> {
   const identityUri = keystone ? wwwAuthenticateUriOf(settings.keystone_authtoken) : `${url}/identity`;
   const server = buildHttpServer({
     api: {
-      ...{ db, queue, clock, log, providers, policy, secrets, underWay },
+      ...{ db, queue, clock, log, providers, policy, secrets },
       accessLog: accessLogOf(settings, accessLog),
       settings: apiSettingsOf(settings, identityUri),
     },

@@ -2,16 +2,15 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { ProviderEntry } from '../api/server.ts';
-import type { PassesUnderWay } from '../providers/trace.ts';
 import { Worker } from '../worker/worker.ts';
 import type { Parts } from './parts.ts';
 
 export function startWorker(
   { settings, db, queue, clock, log, started }: Parts,
-  own: { providers: Map<string, ProviderEntry>; underWay: PassesUnderWay },
+  providers: Map<string, ProviderEntry>,
 ): void {
   const worker = new Worker({
-    ...{ db, queue, clock, log, ...own },
+    ...{ db, queue, clock, log, providers },
     owner: `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`,
     leaseTtlMs: settings.ottavia.lease_ttl * 1000,
     patienceMs: settings.ottavia.error_after * 1000,

@@ -84,12 +84,11 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   if (cloud.heartbeatAddress !== undefined)
     await startHealthManager(parts, { bindIp: cloud.heartbeatAddress, heartbeatKey });
   const providers = buildProviders(parts, { authority, secrets, cloud, heartbeatKey });
-  const shared = { providers, underWay: new Map() };
   const url = await startApi(parts, {
-    ...{ policy, ...shared, secrets, accessLog: cloud.accessLog },
+    ...{ policy, providers, secrets, accessLog: cloud.accessLog },
     standalone: { directory: directory.path, network: cloud.network, secretTables },
   });
-  startWorker(parts, shared);
+  startWorker(parts, providers);
   startHousekeeping(parts);
 
   const stack = started.move();

@@ -55,7 +55,7 @@ export interface Timeline {
   error_reason: string | null;
   /** null: at once, or nothing is owed. */
   next_try_at: string | null;
-  /** null where none runs, or none that is known of: those of other processes are not. */
+  /** null where none runs, or none that has taken more than a moment. */
   under_way: PassUnderWay | null;
   /** The newest last. */
   passes: TimelinePass[];

@@ -18,16 +18,21 @@ export interface TraceStep {
   cause?: string;
 }
 
-/** The passes that run in this process, by their load balancers. */
-export type PassesUnderWay = Map<string, { generation: number; trace: Trace }>;
+/** A pass that has not ended. */
+export interface PassProgress {
+  generation: number;
+  started_at_ms: number;
+  steps: readonly TraceStep[];
+  /** The step that began last and has not ended. */
+  current: Pick<TraceStep, 'step' | 'subject' | 'started_at_ms'> | undefined;
+}
 
 export class Trace {
   readonly steps: TraceStep[] = [];
   /** Of the amphorae whose haproxy went through anything, by their ids; written when the pass is settled. */
   readonly haproxyChanges = new Map<string, HaproxyChanges>();
   readonly startedAtMs: number;
-  /** The step that began last and has not ended. */
-  current: Pick<TraceStep, 'step' | 'subject' | 'started_at_ms'> | undefined;
+  current: PassProgress['current'];
   readonly #clock: Clock;
 
   constructor(clock: Clock) {
@@ -66,5 +71,25 @@ export class Trace {
       record('failed', errorChain(error));
       throw error;
     }
+  }
+}
+
+/** What a text of MariaDB holds, and some less. */
+const MOST_BYTES = 60_000;
+
+/** The steps as JSON for a row; of very many the newest. */
+export function encodeSteps(steps: readonly TraceStep[]): string {
+  return encodeNewest(steps, kept => kept);
+}
+
+export function encodeProgress(generation: number, { startedAtMs, steps, current }: Trace): string {
+  const progress = { generation, started_at_ms: startedAtMs, current };
+  return encodeNewest(steps, kept => ({ ...progress, steps: kept }) satisfies PassProgress);
+}
+
+function encodeNewest(steps: readonly TraceStep[], complete: (kept: readonly TraceStep[]) => object): string {
+  for (let kept = steps; ; kept = kept.slice(Math.ceil(kept.length / 2))) {
+    const text = JSON.stringify(complete(kept));
+    if (kept.length === 0 || Buffer.byteLength(text) <= MOST_BYTES) return text;
   }
 }

@@ -10,8 +10,9 @@ import type { Log } from '../lib/log.ts';
 import type { LoadBalancerGraph } from '../model/graph.ts';
 import { owesWork } from '../model/graph.ts';
 import type { Pass, PassResult, Provider } from '../providers/provider.ts';
-import { type PassesUnderWay, Trace } from '../providers/trace.ts';
+import { encodeSteps, Trace } from '../providers/trace.ts';
 import { planRetry } from './retry.ts';
+import { tellProgress } from './tell-progress.ts';
 
 export interface PassParts {
   db: Db;
@@ -23,8 +24,6 @@ export interface PassParts {
   leaseTtlMs: number;
   /** How long failures are retried before the user is shown ERROR; retrying goes on. */
   patienceMs: number;
-  /** Is told of the passes that run, for the timeline. */
-  underWay?: PassesUnderWay;
 }
 
 /** `again-after` names the time of the next look; everything else needs none from this worker. */
@@ -57,7 +56,6 @@ export async function runPass(parts: PassParts, id: string, stop: AbortSignal): 
     await returnLease(db, lease).catch(() => undefined);
     throw error;
   } finally {
-    parts.underWay?.delete(id);
     keeper.end();
   }
 }
@@ -72,16 +70,16 @@ async function reconcileAndSettle(
   const { id, generation, provisioning_status } = graph.load_balancer;
   const started_at_ms = clock.now();
   const trace = new Trace(clock);
-  parts.underWay?.set(id, { generation, trace });
   const record = () => ({
     worker: owner,
     started_at_ms,
     duration_ms: clock.now() - started_at_ms,
-    steps: JSON.stringify(trace.steps),
+    steps: encodeSteps(trace.steps),
     haproxy_changes: trace.haproxyChanges,
   });
   const fields = { load_balancer_id: id, generation, fence: lease.fence };
   let result: PassResult;
+  const endTelling = tellProgress(parts, lease, generation, trace);
   try {
     const entry = parts.providers.get(graph.load_balancer.provider);
     if (!entry) throw new Error(`Provider ${graph.load_balancer.provider} is not configured on this worker`);
@@ -95,6 +93,8 @@ async function reconcileAndSettle(
     log.warn({ ...fields, reason: retry.reason, attempts: retry.attempts }, 'pass failed');
     await settleFailed(db, lease, graph, record(), retry, clock.now());
     return { kind: 'again', afterMs: retry.retryAtMs - clock.now() };
+  } finally {
+    endTelling();
   }
   if (!result.done) {
     const { waiting_for, again_after_ms } = result;

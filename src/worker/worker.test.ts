@@ -3,6 +3,7 @@ import { changeLoadBalancer, markLoadBalancerDeleted } from '../db/change.ts';
 import { LeaseLost } from '../db/lease.ts';
 import type { Db } from '../db/schema.ts';
 import { givenDatabase, givenLoadBalancer } from '../db/testing.ts';
+import { findStanding, listPasses } from '../db/timeline.ts';
 import { systemClock } from '../lib/clock.ts';
 import { silentLog } from '../lib/log.ts';
 import { NoopProvider } from '../providers/noop-provider.ts';
@@ -171,4 +172,49 @@ test('a worker that stops during a pass gives the lease back, and the next worke
   }
   await using _ = await givenWorker(db);
   await becomes(db, id, 'ACTIVE');
+});
+
+test('while a pass runs, every process can see what it has done and which step it is at', async () => {
+  await using db = await givenDatabase();
+  const step = Promise.withResolvers<void>();
+  const id = await givenLoadBalancer(db);
+  await using system = await givenWorker(db);
+  system.provider.behave = async ({ trace }) => {
+    await trace.step('ensure VIP port', 'p1', async () => {});
+    await trace.step('create instance', 'a1', () => step.promise);
+    return { done: true };
+  };
+  const progress = async () => JSON.parse((await findStanding(db, id))!.lease!.progress ?? '{}');
+  await expect.poll(progress, { timeout: 5000 }).toMatchObject({
+    generation: 1,
+    steps: [{ step: 'ensure VIP port', outcome: 'ok' }],
+    current: { step: 'create instance', subject: 'a1' },
+  });
+  step.resolve();
+  await becomes(db, id, 'ACTIVE');
+});
+
+test('however much a failure and its steps have to say, the user sees ERROR and why', async () => {
+  await using db = await givenDatabase();
+  await using system = await givenWorker(db);
+  system.provider.behave = async pass => {
+    for (let i = 0; i < 500; i++) await pass.trace.step(`step ${i} ${'…'.repeat(100)}`, 'a1', async () => {});
+    return pass.trace.step('build', 'a1', () =>
+      Promise.reject(new Error(`The cloud says \0${'ö'.repeat(100_000)}`)),
+    );
+  };
+  const id = await givenLoadBalancer(db);
+  await becomes(db, id, 'ERROR');
+  const { error_reason } = await db
+    .selectFrom('load_balancer')
+    .select('error_reason')
+    .where('id', '=', id)
+    .executeTakeFirstOrThrow();
+  expect(error_reason).toMatch(/^The cloud says \u{fffd}ö+ … \(\d+ characters more\)$/u);
+  const [pass] = await listPasses(db, id, 1);
+  expect(JSON.parse(pass!.steps).at(-1)).toMatchObject({
+    step: 'build',
+    outcome: 'failed',
+    cause: error_reason,
+  });
 });

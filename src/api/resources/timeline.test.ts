@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadGraph } from '../../db/graph.ts';
-import { takeLease } from '../../db/lease.ts';
+import { returnLease, takeLease } from '../../db/lease.ts';
 import { settleDone, settleFailed, settleRemoved, settleWaiting } from '../../db/settle.ts';
+import { writeProgress } from '../../db/timeline.ts';
 import { systemClock } from '../../lib/clock.ts';
-import { Trace } from '../../providers/trace.ts';
+import { encodeProgress, Trace } from '../../providers/trace.ts';
 import { noauth } from '../server.ts';
 import { type GivenApi, givenActiveLoadBalancer, givenApi, PROJECT } from '../testing.ts';
 
@@ -89,19 +90,30 @@ describe('GET …/timeline', () => {
     expect(told).not.toHaveProperty('worker');
   });
 
-  test('shows the pass that runs in this process, and the step that it is at', async () => {
+  test('shows the pass that runs, and the step that it is at', async () => {
+    const { db } = api.deps;
+    const lease = (await takeLease(db, id, 'w1', nowMs, 60_000))!;
+    expect((await show()).under_way).toBeNull();
     const trace = new Trace({ ...systemClock, now: () => T0 });
-    const underWay = new Map([[id, { generation: 9, trace }]]);
-    api.deps.underWay = underWay;
+    const tell = () => writeProgress(db, lease, encodeProgress(9, trace));
     let end = () => {};
     const step = trace.step('apply', 'a1', () => new Promise<void>(resolve => (end = resolve)));
+    await tell();
     const current = { step: 'apply', started_at: at(0), subject: 'a1' };
     expect((await show()).under_way).toEqual({ generation: 9, started_at: at(0), steps: [], current });
     end();
     await step;
+    await tell();
     expect((await show()).under_way).toMatchObject({ steps: [{ ...current, outcome: 'ok' }], current: null });
-    underWay.clear();
+    await returnLease(db, lease);
     expect((await show()).under_way).toBeNull();
+    // What comes late from a pass that is over, or that another one has followed, is told by nobody.
+    await tell();
+    expect((await show()).under_way).toBeNull();
+    const next = (await takeLease(db, id, 'w2', nowMs, 60_000))!;
+    await tell();
+    expect((await show()).under_way).toBeNull();
+    await returnLease(db, next);
   });
 
   test.each(['0', '51', 'x', '-1', ''])('refuses %j passes', async limit => {

@@ -4,8 +4,14 @@ import type { PassRow } from '../../db/schema.ts';
 import { findStanding, listPasses, type Standing } from '../../db/timeline.ts';
 import { timestamp } from '../../lib/clock.ts';
 import { Fault } from '../../lib/errors.ts';
-import type { Timeline, TimelinePass, TimelineState, TimelineStep } from '../../model/timeline.ts';
-import type { Trace, TraceStep } from '../../providers/trace.ts';
+import type {
+  PassUnderWay,
+  Timeline,
+  TimelinePass,
+  TimelineState,
+  TimelineStep,
+} from '../../model/timeline.ts';
+import type { PassProgress, TraceStep } from '../../providers/trace.ts';
 import { isAllowed } from '../auth.ts';
 import { isTrueWord } from '../fields.ts';
 import type { ApiDeps, Call, Operation } from '../resource.ts';
@@ -35,8 +41,10 @@ async function show(deps: ApiDeps, call: Call): Promise<{ timeline: Timeline } |
     const standing = await findStanding(deps.db, id);
     if (!standing) return undefined;
     const passes = await listPasses(deps.db, id, limit);
-    const under_way = underWayView(deps.underWay?.get(id), seesAmphorae);
-    return { ...describe(standing, passes, deps.clock.now(), seesAmphorae), under_way };
+    const nowMs = deps.clock.now();
+    const progress = isHeld(standing.lease, nowMs) ? standing.lease?.progress : null;
+    const under_way = progress ? progressView(JSON.parse(progress), seesAmphorae) : null;
+    return { ...describe(standing, passes, nowMs, seesAmphorae), under_way };
   };
   if (isTrueWord(call.query.get('follow') ?? '')) return Readable.from(follow(deps, look));
   return { timeline: (await look())! };
@@ -108,9 +116,13 @@ export function stateOf(
 ): TimelineState {
   if (lb.provisioning_status === 'DELETED' || !lease) return 'deleted';
   if (!owes_work) return 'settled';
-  if (lease.owner !== null && lease.expires_at_ms > nowMs) return 'working';
+  if (isHeld(lease, nowMs)) return 'working';
   if (lease.attempts > 0) return 'failing';
   return last?.outcome === 'waiting' ? 'waiting' : 'queued';
+}
+
+function isHeld(lease: Standing['lease'], nowMs: number): boolean {
+  return lease !== undefined && lease.owner !== null && lease.expires_at_ms > nowMs;
 }
 
 /** What was owed is done since the end of the last pass; what is not done is tried since the first pass after that. */
@@ -138,15 +150,13 @@ function passView(row: PassRow, seesAmphorae: boolean): TimelinePass {
   };
 }
 
-function underWayView(
-  pass: { generation: number; trace: Trace } | undefined,
+function progressView(
+  { generation, started_at_ms, steps, current }: PassProgress,
   seesAmphorae: boolean,
-): Timeline['under_way'] {
-  if (!pass) return null;
-  const { current, startedAtMs, steps } = pass.trace;
+): PassUnderWay {
   return {
-    generation: pass.generation,
-    started_at: timestamp(startedAtMs),
+    generation,
+    started_at: timestamp(started_at_ms),
     steps: steps.map(step => stepView(step, seesAmphorae)),
     current: current
       ? {

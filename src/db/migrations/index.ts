@@ -13,6 +13,7 @@ import { vrrpGroups } from './0011-vrrp-groups.ts';
 import { amphoraDoubts } from './0012-amphora-doubts.ts';
 import { statusEvents } from './0014-status-events.ts';
 import { amphoraBuiltFor } from './0015-amphora-built-for.ts';
+import { passProgress } from './0016-pass-progress.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001-initial': initial,
@@ -28,4 +29,5 @@ export const migrations: Record<string, Migration> = {
   '0012-amphora-doubts': amphoraDoubts,
   '0014-status-events': statusEvents,
   '0015-amphora-built-for': amphoraBuiltFor,
+  '0016-pass-progress': passProgress,
 };
