@@ -58,8 +58,10 @@ export class AgentInstance {
   #ca!: Issuer;
   #client!: Agent;
   #stranger!: Agent;
+  readonly #topology: 'SINGLE' | 'ACTIVE_STANDBY';
 
-  constructor() {
+  constructor(topology: 'SINGLE' | 'ACTIVE_STANDBY' = 'SINGLE') {
+    this.#topology = topology;
     const number = process.pid % 250;
     this.#link = `agt${process.pid.toString(36)}`;
     this.outer = `${this.#link}-outer`;
@@ -176,7 +178,7 @@ agent_server_cert = /etc/octavia/certs/server.pem
 amphora_id = ${AMPHORA}
 status_check_interval = 0.2
 [controller_worker]
-loadbalancer_topology = SINGLE
+loadbalancer_topology = ${this.#topology}
 `;
   }
 

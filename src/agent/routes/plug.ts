@@ -25,8 +25,10 @@ export const plugVip: Route = async (parts, request) => {
     throw new Refusal(409, { message: 'Interface already exists' });
   const link = await findLink(parts, mac);
   const file = buildVipFile({ name: VIP_INTERFACE, topology: parts.config.topology, vip, request: plug });
-  // Who had the VIP before serves it until haproxy runs here, which announces it.
-  await bring(parts, { mac, link, file, isQuiet: true }, 'Error plugging VIP');
+  // Who had the VIP before serves it until haproxy runs here, which announces it. Half of a pair has only an address of its own yet, which
+  // may have been another's: whoever remembers that one would send adverts to it.
+  const isQuiet = parts.config.topology === 'SINGLE';
+  await bring(parts, { mac, link, file, isQuiet }, 'Error plugging VIP');
   const addresses = [vip, ...(plug.additional_vips ?? []).map(each => each.ip_address)].map(exploded);
   return ok(202, `VIPs plugged on interface ${VIP_INTERFACE}: ${addresses.join(', ')}`);
 };
