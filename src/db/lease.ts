@@ -1,6 +1,6 @@
 /** Who works on which load balancer: leases with fencing, and the list of load balancers that owe work. */
-import { sql } from 'kysely';
-import type { Db, Trx } from './schema.ts';
+import { type ExpressionBuilder, sql } from 'kysely';
+import type { Db, Tables, Trx } from './schema.ts';
 
 export interface Lease {
   loadbalancer_id: string;
@@ -48,14 +48,18 @@ export async function takeLease(
   });
 }
 
+/** The row of the lease as long as nobody else has taken it. */
+export const isStill =
+  ({ loadbalancer_id, owner, fence }: Lease) =>
+  (eb: ExpressionBuilder<Tables, 'lease'>) =>
+    eb.and({ loadbalancer_id, owner, fence });
+
 /** Prolongs the lease; false when it was lost. */
 export async function renewLease(db: Db, lease: Lease, nowMs: number, ttlMs: number): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('lease')
     .set({ expires_at_ms: nowMs + ttlMs, beats: sql<number>`beats + 1` })
-    .where('loadbalancer_id', '=', lease.loadbalancer_id)
-    .where('owner', '=', lease.owner)
-    .where('fence', '=', lease.fence)
+    .where(isStill(lease))
     .executeTakeFirstOrThrow();
   return Number(numUpdatedRows) === 1;
 }
@@ -110,9 +114,7 @@ export async function fenced<T>(db: Db, lease: Lease, write: (trx: Trx) => Promi
     const { numUpdatedRows } = await trx
       .updateTable('lease')
       .set({ beats: sql<number>`beats + 1` })
-      .where('loadbalancer_id', '=', lease.loadbalancer_id)
-      .where('owner', '=', lease.owner)
-      .where('fence', '=', lease.fence)
+      .where(isStill(lease))
       .executeTakeFirstOrThrow();
     if (Number(numUpdatedRows) !== 1) throw new LeaseLost(lease);
     return write(trx);

@@ -1,7 +1,7 @@
 /** What is kept about the passes over a load balancer, and how it stands now. */
 import { owesWork } from '../model/graph.ts';
 import type { LoadBalancer } from '../model/load-balancer.ts';
-import type { Lease } from './lease.ts';
+import { isStill, type Lease } from './lease.ts';
 import { decodeRow } from './rows.ts';
 import type { Db, LeaseRow, PassRow } from './schema.ts';
 
@@ -41,11 +41,5 @@ export async function listPasses(db: Db, loadBalancerId: string, limit: number):
 
 /** Notes how far a pass has come; nothing when its lease is not its own any more. */
 export async function writeProgress(db: Db, lease: Lease, progress: string): Promise<void> {
-  await db
-    .updateTable('lease')
-    .set({ progress })
-    .where('loadbalancer_id', '=', lease.loadbalancer_id)
-    .where('owner', '=', lease.owner)
-    .where('fence', '=', lease.fence)
-    .execute();
+  await db.updateTable('lease').set({ progress }).where(isStill(lease)).execute();
 }

@@ -68,8 +68,8 @@ async function reconcileAndSettle(
 ): Promise<PassOutcome> {
   const { db, clock, log, owner } = parts;
   const { id, generation, provisioning_status } = graph.load_balancer;
-  const started_at_ms = clock.now();
   const trace = new Trace(clock);
+  const started_at_ms = trace.startedAtMs;
   const record = () => ({
     worker: owner,
     started_at_ms,

@@ -43,14 +43,13 @@ export function doorSections(files: HaproxyFiles, loadBalancerId: string, config
   // Several load balancers may share the namespace, where a port of the same address would be shared too.
   const host = [...createHash('sha256').update(loadBalancerId).digest().subarray(0, 3)];
   const address = `127.${host.map(byte => 1 + (byte % 254)).join('.')}`;
+  const doors = DOORS.IPv4.map(port => ({ port, bind: address }));
   // An IPv4 address in a socket of IPv6 needs no address of IPv6, which a namespace may be without.
-  const binds = DOORS.IPv4.map(port => `    bind ${address}:${port}`);
-  const mapped = DOORS.IPv6.map(port => `    bind ipv6@::ffff:${address}:${port}`);
-  const hasIpv6 = has(/^bind\s+[^\s:]*:[^\s:]*:/);
-  const ports = [...DOORS.IPv4, ...(hasIpv6 ? DOORS.IPv6 : [])];
+  if (has(/^bind\s+[^\s:]*:[^\s:]*:/))
+    doors.push(...DOORS.IPv6.map(port => ({ port, bind: `ipv6@::ffff:${address}` })));
   return `
 frontend ${DOOR}
-${[...binds, ...(hasIpv6 ? mapped : [])].join('\n')}
+${doors.map(({ port, bind }) => `    bind ${bind}:${port}`).join('\n')}
     mode tcp
     no log
     maxconn ${PLACES}
@@ -66,7 +65,7 @@ listen ${CORRIDOR}
     timeout client 10s
     timeout connect 1s
     timeout server 10s
-${ports.map(port => `    server d${port} ${address}:${port}`).join('\n')}
+${doors.map(({ port }) => `    server d${port} ${address}:${port}`).join('\n')}
 `;
 }
 
