@@ -1,5 +1,6 @@
 /** Daemons known by their pid files: alive or not, and ending them. It replaces an init system, and outlives the agent. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { signalProcess } from '../lib/signal.ts';
 import { findText } from './files.ts';
 import { awaitCondition } from './wait.ts';
 
@@ -54,14 +55,5 @@ export async function endProcess(pid: number, signal: NodeJS.Signals = 'SIGTERM'
   signalProcess(pid, 'SIGKILL');
   if (!(await awaitCondition(() => !isAlive(pid), GRACE_MS))) {
     throw new Error(`Cannot end process ${pid}: it is still there ${2 * GRACE_MS} ms later`);
-  }
-}
-
-export function signalProcess(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch (error) {
-    // Gone already: whoever asked looks at the process afterwards.
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }

@@ -1,15 +1,16 @@
 /** What may befall the amphorae of a load balancer, and what users may see of it: one table for the tests and the benchmark. */
 import { execFileSync } from 'node:child_process';
+import { signalProcess } from '../../src/lib/signal.ts';
 import {
   type AmphoraProcess,
   agentOf,
   haproxiesOf,
   initOf,
+  killAll,
+  killInstance,
   processesOf,
-  stillThere,
 } from './amphora-processes.ts';
 import type { SystemProcess } from './real-system.ts';
-import { until } from './until.ts';
 
 /** What an accident befalls. */
 export interface Scene {
@@ -61,19 +62,19 @@ export const ACCIDENTS: readonly Accident[] = [
   {
     name: 'instance of the active one dies',
     topology: 'ACTIVE_STANDBY',
-    happen: scene => killInstance(scene, scene.active),
+    happen: scene => killInstance(scene.system.dataDir, scene.active),
     ...{ gapMs: TAKEOVER_MS, replaced: ['active'], holder: 'standby' },
   },
   {
     name: 'instance of the standby one dies',
     topology: 'ACTIVE_STANDBY',
-    happen: scene => killInstance(scene, scene.standby!),
+    happen: scene => killInstance(scene.system.dataDir, scene.standby!),
     ...{ ...NOTHING, replaced: ['standby'], holder: 'active' },
   },
   {
     name: 'haproxy of the active one dies',
     topology: 'ACTIVE_STANDBY',
-    happen: scene => kill(haproxiesOf(scene.system.dataDir, scene.active)),
+    happen: scene => killAll(haproxiesOf(scene.system.dataDir, scene.active)),
     ...{ gapMs: TAKEOVER_MS, replaced: [] },
   },
   {
@@ -85,26 +86,26 @@ export const ACCIDENTS: readonly Accident[] = [
   {
     name: 'agent of the active one dies',
     topology: 'ACTIVE_STANDBY',
-    happen: scene => kill([agentOf(scene.system.dataDir, scene.active)!]),
+    happen: scene => killAll([agentOf(scene.system.dataDir, scene.active)!]),
     ...{ ...NOTHING, replaced: [], holder: 'active' },
   },
   {
     name: 'haproxy and agent of the active one die',
     topology: 'ACTIVE_STANDBY',
     happen: ({ system: { dataDir }, active }) =>
-      kill([agentOf(dataDir, active)!, ...haproxiesOf(dataDir, active)]),
+      killAll([agentOf(dataDir, active)!, ...haproxiesOf(dataDir, active)]),
     ...{ gapMs: CHECK_MS + TAKEOVER_MS, replaced: [] },
   },
   {
     name: 'keepalived of the active one dies',
     topology: 'ACTIVE_STANDBY',
-    happen: scene => kill(keepalivedsOf(scene.system.dataDir, scene.active)),
+    happen: scene => killAll(keepalivedsOf(scene.system.dataDir, scene.active)),
     ...{ gapMs: TAKEOVER_MS, replaced: [] },
   },
   {
     name: 'keepalived of the standby one dies',
     topology: 'ACTIVE_STANDBY',
-    happen: scene => kill(keepalivedsOf(scene.system.dataDir, scene.standby!)),
+    happen: scene => killAll(keepalivedsOf(scene.system.dataDir, scene.standby!)),
     ...{ ...NOTHING, replaced: [], holder: 'active' },
   },
   {
@@ -139,7 +140,10 @@ export const ACCIDENTS: readonly Accident[] = [
     name: 'both instances die',
     topology: 'ACTIVE_STANDBY',
     async happen(scene) {
-      await Promise.all([killInstance(scene, scene.standby!), killInstance(scene, scene.active)]);
+      await Promise.all([
+        killInstance(scene.system.dataDir, scene.standby!),
+        killInstance(scene.system.dataDir, scene.active),
+      ]);
     },
     ...{ gapMs: REPLACEMENT_MS, replaced: ['active', 'standby'] },
   },
@@ -148,7 +152,7 @@ export const ACCIDENTS: readonly Accident[] = [
     topology: 'ACTIVE_STANDBY',
     async happen(scene) {
       const { system } = scene;
-      await Promise.all([system.end('SIGKILL'), killInstance(scene, scene.active)]);
+      await Promise.all([system.end('SIGKILL'), killInstance(scene.system.dataDir, scene.active)]);
       // It starts the instances of its host that do not run, as after a restart of that.
       await scene.calm(CUT_MS).finally(() => system.start());
     },
@@ -169,13 +173,13 @@ export const ACCIDENTS: readonly Accident[] = [
   {
     name: 'instance dies',
     topology: 'SINGLE',
-    happen: scene => killInstance(scene, scene.active),
+    happen: scene => killInstance(scene.system.dataDir, scene.active),
     ...{ gapMs: REPLACEMENT_MS, replaced: ['active'] },
   },
   {
     name: 'haproxy dies',
     topology: 'SINGLE',
-    happen: scene => kill(haproxiesOf(scene.system.dataDir, scene.active)),
+    happen: scene => killAll(haproxiesOf(scene.system.dataDir, scene.active)),
     ...{ gapMs: RESTART_MS, replaced: [] },
   },
   {
@@ -187,7 +191,7 @@ export const ACCIDENTS: readonly Accident[] = [
   {
     name: 'agent dies',
     topology: 'SINGLE',
-    happen: scene => kill([agentOf(scene.system.dataDir, scene.active)!]),
+    happen: scene => killAll([agentOf(scene.system.dataDir, scene.active)!]),
     ...{ ...NOTHING, replaced: [] },
   },
   {
@@ -200,7 +204,7 @@ export const ACCIDENTS: readonly Accident[] = [
     name: 'instance dies, and there is a spare',
     topology: 'SINGLE',
     spares: 1,
-    happen: scene => killInstance(scene, scene.active),
+    happen: scene => killInstance(scene.system.dataDir, scene.active),
     ...{ gapMs: REPLACEMENT_MS, replaced: ['active'] },
   },
 ];
@@ -223,28 +227,9 @@ export function inside(dataDir: string, amphoraId: string, ...command: string[])
   return execFileSync('nsenter', [...enter, ...command], { stdio: 'pipe', timeout: 5000 }).toString();
 }
 
-/** Resolves when they have ended, so that none is taken for its successor. */
-async function kill(processes: readonly AmphoraProcess[]): Promise<void> {
-  if (processes.length === 0) throw new Error('There is no such process to kill');
-  for (const { pid } of processes) {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch (error) {
-      // It ended with the one before.
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-    }
-  }
-  await until('processes to end', () => stillThere(processes).length === 0);
-}
-
 /** They neither end nor do anything any more. */
 function hang(processes: readonly AmphoraProcess[]): void {
-  for (const { pid } of processes) process.kill(pid, 'SIGSTOP');
-}
-
-function killInstance({ system: { dataDir } }: Scene, amphoraId: string): Promise<void> {
-  const init = initOf(dataDir, amphoraId);
-  return kill(processesOf(dataDir, amphoraId).filter(({ pid }) => pid === init));
+  for (const { pid } of processes) signalProcess(pid, 'SIGSTOP');
 }
 
 const ip = (...words: string[]): string =>

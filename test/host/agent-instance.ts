@@ -13,6 +13,7 @@ import { type Issuer, issueAuthority, issueLeaf } from '../../src/drivers/certif
 import { writeDirectory } from '../../src/drivers/compute/instance-files.ts';
 import { endProcesses, findInit, startInit } from '../../src/drivers/compute/instance-processes.ts';
 import { Secret } from '../../src/lib/secret.ts';
+import { signalProcess } from '../../src/lib/signal.ts';
 import { type DecodedHeartbeat, decodeHeartbeat } from '../../src/wire/heartbeat-codec.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -143,7 +144,7 @@ export class AgentInstance {
       }
     }
     const ms = performance.now() - startedAt;
-    for (const pid of this.processes(file)) process.kill(pid, 'SIGKILL');
+    for (const pid of this.processes(file)) signalProcess(pid, 'SIGKILL');
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
     return ms;
   }

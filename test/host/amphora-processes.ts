@@ -2,6 +2,8 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { findInit } from '../../src/drivers/compute/instance-processes.ts';
+import { signalProcess } from '../../src/lib/signal.ts';
+import { until } from './until.ts';
 
 export interface AmphoraProcess {
   pid: number;
@@ -41,6 +43,19 @@ export const agentOf = (dataDir: string, amphoraId: string): AmphoraProcess | un
 /** Those of them that still run the same program. */
 export const stillThere = (processes: readonly AmphoraProcess[]): AmphoraProcess[] =>
   processes.filter(({ pid, command }) => command !== '' && commandOf(pid) === command);
+
+/** Resolves when they have ended, so that none is taken for its successor; those that end with another are no error. */
+export async function killAll(processes: readonly AmphoraProcess[]): Promise<void> {
+  if (processes.length === 0) throw new Error('There is no such process to kill');
+  for (const { pid } of processes) signalProcess(pid, 'SIGKILL');
+  await until('processes to end', () => stillThere(processes).length === 0);
+}
+
+/** The instance with all that runs in it: its process 1 takes the others with it. */
+export function killInstance(dataDir: string, amphoraId: string): Promise<void> {
+  const init = initOf(dataDir, amphoraId);
+  return killAll(processesOf(dataDir, amphoraId).filter(({ pid }) => pid === init));
+}
 
 function pidNamespaceOf(pid: number): string | undefined {
   try {

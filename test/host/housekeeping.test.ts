@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { initOf, listAmphorae, processesOf } from './amphora-processes.ts';
+import { killInstance, listAmphorae, processesOf } from './amphora-processes.ts';
 import { ask, Load } from './http-client.ts';
 import { handPicked, MemberHost } from './member-host.ts';
 import { SystemProcess, titled, trafficObstacle } from './real-system.ts';
@@ -52,8 +52,8 @@ describe.skipIf(trafficObstacle)(titled('housekeeping'), () => {
 
   test(`replaces an amphora that died with the spare within ${REPLACED_WITHIN_MS} ms of knowing it`, async () => {
     const [dead, spare] = [await serving(), await spareReady()];
-    process.kill(initOf(system.dataDir, dead), 'SIGKILL');
     const killedAt = performance.now();
+    await killInstance(system.dataDir, dead);
     await until('the amphora to be known as dead', () => !idsWith("status = 'ALLOCATED'").includes(dead));
     const knownAt = performance.now();
     await answers();

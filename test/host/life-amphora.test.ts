@@ -1,6 +1,14 @@
 /** What dies in an amphora, or is asked of it that it cannot do, is made good by itself or by the next write. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { agentOf, haproxiesOf, initOf, listAmphorae, processesOf, stillThere } from './amphora-processes.ts';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import {
+  agentOf,
+  haproxiesOf,
+  killAll,
+  killInstance,
+  listAmphorae,
+  processesOf,
+  stillThere,
+} from './amphora-processes.ts';
 import { ask, Load, tally } from './http-client.ts';
 import { handPicked, MemberHost } from './member-host.ts';
 import { SystemProcess, titled, trafficObstacle } from './real-system.ts';
@@ -21,7 +29,6 @@ describe.skipIf(trafficObstacle)(titled('an amphora'), () => {
     expect(amphorae).toHaveLength(1);
     return amphorae[0]!;
   };
-  const kill = (pid: number) => process.kill(pid, 'SIGKILL');
   const answers = () => until('the VIP to answer', async () => (await ask(`${web.url}/r/0`)).status === 200);
   /** Everything that only a living agent and a manager that hears it can bring about. */
   const isManaged = async () => {
@@ -42,15 +49,15 @@ describe.skipIf(trafficObstacle)(titled('an amphora'), () => {
     await openMembers(members);
     web = await createWebLoadBalancer(system, members);
     await system.api.active(web.lb.id);
-    await answers();
   });
+  beforeEach(() => answers());
   afterAll(() => made.disposeAsync());
 
   test('starts its haproxy again when that is killed', async () => {
     const amphora = onlyAmphora();
     const before = haproxiesOf(system.dataDir, amphora);
     expect(before.length).toBeGreaterThanOrEqual(2);
-    for (const { pid } of before) kill(pid);
+    await killAll(before);
     await answers();
     const after = haproxiesOf(system.dataDir, amphora).map(({ pid }) => pid);
     expect(after.filter(pid => before.some(each => each.pid === pid))).toEqual([]);
@@ -60,13 +67,13 @@ describe.skipIf(trafficObstacle)(titled('an amphora'), () => {
 
   test('starts its agent again when that is killed, without a failed request', async () => {
     const amphora = onlyAmphora();
-    const { pid } = agentOf(system.dataDir, amphora)!;
+    const killed = agentOf(system.dataDir, amphora)!;
     const load = new Load(web.url, { keepAlive: true });
     try {
-      kill(pid);
+      await killAll([killed]);
       await until('another agent', () => {
         const agent = agentOf(system.dataDir, amphora);
-        return agent !== undefined && agent.pid !== pid;
+        return agent !== undefined && agent.pid !== killed.pid;
       });
       await isManagedUnder(load);
     } finally {
@@ -89,7 +96,7 @@ describe.skipIf(trafficObstacle)(titled('an amphora'), () => {
     const amphora = onlyAmphora();
     const processes = processesOf(system.dataDir, amphora);
     const before = system.hostState();
-    kill(initOf(system.dataDir, amphora));
+    await killInstance(system.dataDir, amphora);
     await expect(ask(`${web.url}/r/0`, { limitMs: 500 })).rejects.toThrow();
     await answers();
     const lb = await system.api.active(web.lb.id);
@@ -107,7 +114,7 @@ describe.skipIf(trafficObstacle)(titled('an amphora'), () => {
   test('whose instance dies while nobody watches serves again after the start', async () => {
     const amphora = onlyAmphora();
     await system.end('SIGKILL');
-    kill(initOf(system.dataDir, amphora));
+    await killInstance(system.dataDir, amphora);
     await expect(ask(`${web.url}/r/0`, { limitMs: 500 })).rejects.toThrow();
     await system.start();
     await answers();

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Resource } from '../../src/cli/client.ts';
 import { inside } from './accidents.ts';
-import { initOf, listAmphorae } from './amphora-processes.ts';
+import { killInstance, listAmphorae } from './amphora-processes.ts';
 import { dualVip, ensureDualSubnets, vipsOf } from './dual-vip.ts';
 import { ask, Load } from './http-client.ts';
 import { handPicked, MemberHost } from './member-host.ts';
@@ -205,7 +205,7 @@ describe.skipIf(trafficObstacle)(titled('a load balancer that gets another flavo
   test('to pair and back after a takeover: the other half goes on', async () => {
     expect((await become('pair', 2)).failures).toEqual([]);
     const [first] = holders();
-    process.kill(initOf(system.dataDir, first!), 'SIGKILL');
+    await killInstance(system.dataDir, first!);
     const [second] = await until('the other half to have the VIPs', () => {
       const now = holders();
       return now.length === 1 && now[0] !== first && now;

@@ -3,11 +3,12 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { run } from '../../lib/command.ts';
+import { signalProcess } from '../../lib/signal.ts';
 import type { AgentConfig } from '../config.ts';
 import { findText, removeFile, writeWhole } from '../files.ts';
 import { canonical, isAddress } from '../network/address.ts';
 import { INNER_NAMESPACE } from '../network/namespace.ts';
-import { endProcess, findDaemon, listStartedWith, signalProcess } from '../process-table.ts';
+import { endProcess, findDaemon, listStartedWith } from '../process-table.ts';
 import { awaitCondition } from '../wait.ts';
 import { batch, forgetRoutes, listHeld, releaseLoopback, startOverVips } from './held-vips.ts';
 

@@ -1,9 +1,10 @@
 /** Balances with IPVS, which one keepalived per listener fills, where the kernel has it. Source: contract amphora-agent.md 5.7, heartbeat.md 3. */
 import { statSync } from 'node:fs';
 import { CommandError, run } from '../../lib/command.ts';
+import { signalProcess } from '../../lib/signal.ts';
 import { removeFile } from '../files.ts';
 import { INNER_NAMESPACE } from '../network/namespace.ts';
-import { endProcess, findDaemon, signalProcess } from '../process-table.ts';
+import { endProcess, findDaemon } from '../process-table.ts';
 import { awaitCondition } from '../wait.ts';
 import type { LvsListener, LvsMember } from './config-text.ts';
 import { type LvsEngine, type LvsObservation, statusOfMember } from './engine.ts';

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { signalProcess } from '../../lib/signal.ts';
 import { consolePath, initPath, readConsoleEnd } from './instance-files.ts';
 
 const START_TIMEOUT_MS = 10_000;
@@ -70,7 +71,7 @@ export async function endProcesses(directory: string): Promise<void> {
   const init = findInit(directory);
   // Without a note of process 1 the launcher may be on its way to write one: found by the argument that all have.
   const pids = init ? [init.pid, init.launcherPid] : findByArgument(directory);
-  for (const pid of init ? [init.pid] : pids) kill(pid);
+  for (const pid of init ? [init.pid] : pids) signalProcess(pid, 'SIGKILL');
   const deadline = performance.now() + END_TIMEOUT_MS;
   while (pids.some(pid => belongsTo(pid, directory))) {
     if (performance.now() > deadline)
@@ -90,14 +91,6 @@ function findByArgument(directory: string): number[] {
 /** False for a zombie: it has no arguments any more, and nothing but its id. */
 function belongsTo(pid: number, directory: string): boolean {
   return readText(`/proc/${pid}/cmdline`)?.split('\0').includes(directory) ?? false;
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
 }
 
 /** The line of `/proc/<pid>/stat`; the name in brackets may hold anything. Source: proc(5). */
