@@ -26,9 +26,10 @@ export const failover: Bench = {
           const outcome = await stage.run(accident);
           outcomes.push(outcome);
           wrong.push(...deviations(accident, outcome).map(each => `${title}: ${each}`));
-          const { failed, sent, gapMs, redundantMs } = outcome;
+          const { failed, sent, gapMs, redundantMs, failures } = outcome;
+          const reasons = failures.map(([reason, count]) => `, ${count} × ${reason}`).join('');
           say(
-            `${title}: ${failed} of ${sent} requests failed, gap ${gapMs.toFixed()} ms, redundant after ${redundantMs.toFixed()} ms`,
+            `${title}: ${failed} of ${sent} requests failed${reasons}, gap ${gapMs.toFixed()} ms, redundant after ${redundantMs.toFixed()} ms`,
           );
         } catch (error) {
           // What is not whole again in time is told with the figures of all others.

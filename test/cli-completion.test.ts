@@ -7,6 +7,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cli, startCli } from './cli.fixture.ts';
 import { ROOT } from './sources.ts';
 
+/** For what one Tab starts: a shell's completion and a client. */
+const LIMIT_MS = 40_000;
+
 let cli: Cli;
 let env: NodeJS.ProcessEnv;
 beforeAll(async () => {
@@ -77,7 +80,7 @@ async function typeInto(shell: string, setup: string, lines: readonly (readonly 
     });
     const see = (text: string) =>
       new Promise<void>((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error(`not seen: ${text}\n${shown(screen)}`)), 15_000);
+        const timer = setTimeout(() => reject(new Error(`not seen: ${text}\n${shown(screen)}`)), LIMIT_MS);
         look = () => {
           if (!shown(screen).includes(text)) return;
           clearTimeout(timer);
@@ -104,7 +107,7 @@ const TYPED = [
   ['secret store --file cert', 'ottavia secret store --file certificate.pem'],
 ] as const;
 
-describe('a line that is written, and Tab', { timeout: 60_000 }, () => {
+describe('a line that is written, and Tab', { timeout: 5 * LIMIT_MS }, () => {
   test.for([
     ['bash', 'bash --noprofile --norc -i', 'source <(ottavia completion bash)'],
     ['zsh', 'zsh -f -i', 'autoload -U compinit; compinit -u -D; source <(ottavia completion zsh)'],
@@ -117,7 +120,7 @@ describe('a line that is written, and Tab', { timeout: 60_000 }, () => {
     if (!has('fish')) skip('fish is not installed; scripts/setup --tests installs it');
     const ask = async (line: string) => {
       const script = `ottavia completion fish | source; complete -C 'ottavia ${line}'`;
-      const options = { env, cwd: cli.dataDir, timeout: 15_000 };
+      const options = { env, cwd: cli.dataDir, timeout: LIMIT_MS };
       return (await promisify(execFile)('fish', ['--no-config', '-c', script], options)).stdout;
     };
     expect(await ask('lb sho')).toBe('show\tShow a load balancer\n');

@@ -8,7 +8,7 @@ import { addClientCommands } from '../src/cli/program.ts';
 import { silentLog } from '../src/lib/log.ts';
 import { type StandaloneOptions, startStandalone } from '../src/main/standalone.ts';
 
-class Sink extends Writable {
+export class Sink extends Writable {
   text = '';
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
     this.text += chunk.toString();
@@ -30,8 +30,12 @@ export async function startCli(options: Partial<StandaloneOptions> = {}) {
   const ran = new Set<string>();
 
   /** Runs a command line as a shell would split it; single quotes hold a word together. */
-  async function ottavia(line: string, environment: NodeJS.ProcessEnv = {}): Promise<Printed> {
-    const [out, err] = [new Sink(), new Sink()];
+  async function ottavia(
+    line: string,
+    environment: NodeJS.ProcessEnv = {},
+    out = new Sink(),
+  ): Promise<Printed> {
+    const err = new Sink();
     const clouds = { OS_CLIENT_CONFIG_FILE: join(dataDir, 'clouds.yaml') };
     const program = programOf(out, err, { ...clouds, ...environment }, dataDir);
     program.hook('preAction', (_, command) => void ran.add(nameOf(command)));

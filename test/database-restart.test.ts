@@ -17,14 +17,18 @@ for (const kind of SERVER_KINDS) {
       const id = await givenLoadBalancer(db);
       const rename = (name: string) => db.updateTable('load_balancer').set({ name }).where('id', '=', id);
       await rename('before').execute();
+      const name = () => db.selectFrom('load_balancer').select('name').executeTakeFirstOrThrow();
+      const untilBack = () =>
+        expect.poll(() => name().catch(() => 'away'), { timeout: LIMIT_MS }).toEqual({ name: 'before' });
       const lost = db.transaction().execute(async trx => {
         await trx.updateTable('load_balancer').set({ name: 'during' }).where('id', '=', id).execute();
         await server.restart(0);
+        // By then nothing of the one before is left.
+        await untilBack();
         await trx.selectFrom('lease').selectAll().execute();
       });
       await expect(lost).rejects.toThrow();
-      const name = () => db.selectFrom('load_balancer').select('name').executeTakeFirstOrThrow();
-      await expect.poll(() => name().catch(() => 'away'), { timeout: LIMIT_MS }).toEqual({ name: 'before' });
+      await untilBack();
       // Whoever is halted in a transaction does not keep its locks for ever.
       const setting =
         kind === 'MariaDB'

@@ -1,10 +1,11 @@
 /** Real MariaDB and PostgreSQL servers, started privately for tests and benchmarks; both refuse to run as root. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chownSync, existsSync, globSync, mkdtempSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const POSTGRES = globSync('/usr/lib/postgresql/*/bin').at(-1);
+const POSTGRES = globSync('/usr/lib/postgresql/*/bin/initdb').map(dirname).at(-1);
 const MARIADB = existsSync('/usr/sbin/mariadbd') ? '/usr/sbin/mariadbd' : undefined;
 const NOBODY = 65_534;
 const LIMIT_MS = 60_000;
@@ -36,15 +37,25 @@ export async function startDatabaseServer(kind: ServerKind): Promise<DatabaseSer
   const directory = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : '/tmp', 'ottavia-db-'));
   chownSync(directory, NOBODY, NOBODY);
   const server = kind === 'MariaDB' ? startMariadb(directory) : startPostgres(directory);
+  let again: NodeJS.Timeout | undefined;
+  const startAgain = () => {
+    server.process = server.start();
+    // PostgreSQL ends by itself while processes of the one before are on their way out.
+    server.process.once('exit', () => {
+      again = setTimeout(startAgain, 100);
+    });
+  };
   const end = async (signal: NodeJS.Signals) => {
-    const ended = new Promise(resolve => server.process.once('exit', resolve));
-    if (server.process.exitCode === null && server.process.signalCode === null) {
-      server.process.kill(signal);
-      await ended;
-    }
+    clearTimeout(again);
+    const child = server.process.removeAllListeners('exit');
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill(signal);
+    await ended;
   };
   const dispose = async () => {
-    await end('SIGTERM');
+    // Unlike SIGTERM it does not have PostgreSQL wait for whoever is still connected.
+    await end('SIGQUIT');
     rmSync(directory, { recursive: true });
   };
   const deadline = Date.now() + LIMIT_MS;
@@ -76,12 +87,7 @@ export async function startDatabaseServer(kind: ServerKind): Promise<DatabaseSer
     async restart(afterMs) {
       await end('SIGKILL');
       await sleep(afterMs);
-      const deadline = Date.now() + LIMIT_MS;
-      do {
-        server.process = server.start();
-        // PostgreSQL ends again while processes of the one before are on their way out.
-        await sleep(500);
-      } while (server.process.exitCode !== null && Date.now() < deadline);
+      startAgain();
     },
     [Symbol.asyncDispose]: dispose,
   };

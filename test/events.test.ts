@@ -8,7 +8,9 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { silentLog } from '../src/lib/log.ts';
 import { startStandalone } from '../src/main/standalone.ts';
 import type { StatusEvent } from '../src/model/status-event.ts';
-import { type Cli, startCli } from './cli.fixture.ts';
+import { type Cli, Sink, startCli } from './cli.fixture.ts';
+
+const LIMIT_MS = 30_000;
 
 const received: StatusEvent[] = [];
 const receiver = createServer(async (request, reply) => {
@@ -40,7 +42,9 @@ afterAll(async () => {
 
 test('from the request to the end, both tell of each change', async () => {
   await cli.ottavia('lb create --name web --vip-subnet-id private-subnet --wait');
-  const following = cli.ottavia('lb why web --follow');
+  const shown = new Sink();
+  const following = cli.ottavia('lb why web --follow', {}, shown);
+  await vi.waitFor(() => expect(shown.text).toContain('web is ACTIVE'), LIMIT_MS);
   await cli.ottavia('listener create web --name l --protocol HTTP --protocol-port 80 --wait');
   await cli.ottavia('lb delete web --cascade --wait');
   const { out, err } = await following;
@@ -48,7 +52,9 @@ test('from the request to the end, both tell of each change', async () => {
   expect(out).toMatch(/web is ACTIVE: all that was asked for is in effect since /);
   expect(out).toMatch(/ {2}change \d+ {2}removed after /);
   expect(out).toMatch(/web is DELETED: it is gone since [^\n]*\n$/);
-  await vi.waitFor(() => expect(received.at(-1)?.provisioning_status).toBe('DELETED'), 5000);
+  // The load balancer's own comes last.
+  const last = { resource_type: 'loadbalancer', provisioning_status: 'DELETED' };
+  await vi.waitFor(() => expect(received.at(-1)).toMatchObject(last), LIMIT_MS);
   const told = (type: StatusEvent['resource_type']) =>
     received.filter(event => event.resource_type === type).map(event => event.provisioning_status);
   expect(told('loadbalancer')).toEqual([

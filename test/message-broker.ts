@@ -99,8 +99,9 @@ export async function startMessageBroker(): Promise<MessageBroker> {
 export function listens(port: number): Promise<boolean> {
   return new Promise(resolve => {
     const socket = createConnection(port, '127.0.0.1');
-    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-    socket.once('close', () => socket.destroy()).setTimeout(1000, () => socket.destroy());
-    socket.once('connect', () => socket.end());
+    socket.once('connect', () => resolve(true)).once('connect', () => socket.end());
+    // Closed follows, also when nothing came of it for so long.
+    socket.on('error', () => {}).setTimeout(1000, () => socket.destroy());
+    socket.once('close', () => resolve(false));
   });
 }

@@ -3,7 +3,7 @@ import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { join } from 'node:path';
 
 const PROGRAM = join(import.meta.dirname, '../src/main/ottavia.ts');
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 60_000;
 
 export interface Ended {
   code: number | null;

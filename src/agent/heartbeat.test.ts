@@ -85,7 +85,7 @@ test('what happened while nobody listened is told to the next one who does', asy
     for (const connections of [12, 15]) {
       const before = refusals.length;
       await sender.send(lookAt(connections));
-      await expect.poll(() => refusals.length).toBe(before + 1);
+      await expect.poll(() => refusals.length, { timeout: 10_000 }).toBe(before + 1);
     }
     const second = await listen(port);
     expect(await countedBy(second, () => sender.send(lookAt(19)))).toBe(10);

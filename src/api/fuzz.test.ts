@@ -489,7 +489,7 @@ async function send(world: World, request: Request) {
   return answer;
 }
 
-test(`${REQUESTS} random requests, seed ${SEED}`, { timeout: 300_000 }, async () => {
+test(`${REQUESTS} random requests, seed ${SEED}`, { timeout: 900_000 }, async () => {
   await using sample = await givenWorld();
   const operations = apiOperations(sample.deps);
   // A load balancer that is deleted early leaves little to try.

@@ -6,7 +6,8 @@ import { collectionOf } from './resolve.ts';
 
 /** Stands for all files, which the shell itself knows best. */
 const FILES = ':files';
-const TIMEOUT_MS = 1_000;
+/** For each request: a cloud's login alone may take a second. */
+const TIMEOUT_MS = 5_000;
 
 /** Lines of a word and, after a tab, a sentence. `words` are those after the program's name, the last being the one that is written just now. */
 export async function listCandidates(

@@ -46,7 +46,7 @@ async function check(text: string): Promise<void> {
   const file = join(directory, 'checked.conf');
   // It wants one thing to do, at least.
   writeFileSync(file, `${text}\n*.* /dev/null\n`);
-  await run('rsyslogd', ['-N1', '-f', file], { timeoutMs: 10_000 });
+  await run('rsyslogd', ['-N1', '-f', file], { timeoutMs: 15_000 });
 }
 
 describe('golden files', () => {
@@ -101,7 +101,7 @@ ${actions.join('\n')}
     const ended = once(daemon, 'exit');
     try {
       await until(() => existsSync(socket));
-      await run('logger', ['--socket', socket, 'now'], { timeoutMs: 5000 });
+      await run('logger', ['--socket', socket, 'now'], { timeoutMs: 15_000 });
       const list = () => (existsSync(written) ? readdirSync(written) : []);
       await until(() => list().length >= names.length);
       expect(list().sort()).toEqual(names.sort());
@@ -136,9 +136,9 @@ ${actions.join('\n')}
 });
 
 async function until(look: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 15_000;
   while (!look()) {
-    if (performance.now() > deadline) throw new Error(`rsyslogd did nothing in ten seconds: ${look}`);
+    if (performance.now() > deadline) throw new Error(`rsyslogd did nothing in 15 seconds: ${look}`);
     await sleep(10);
   }
 }

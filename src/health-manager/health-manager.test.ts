@@ -72,6 +72,7 @@ function send(packet: Buffer): Promise<void> {
   );
 }
 const heartbeat = (sketch: HeartbeatSketch) => send(packetOf(sketch));
+const until = (check: () => unknown) => vi.waitFor(check, { timeout: 10_000 });
 const statusOf = async (table: 'load_balancer' | 'listener' | 'pool' | 'member') =>
   (
     await db
@@ -99,7 +100,7 @@ describe('a heartbeat', () => {
   test('makes statuses, counters and life', async () => {
     await start(basic);
     await heartbeat(healthy);
-    await vi.waitFor(async () => expect(await healthRows()).toHaveLength(1));
+    await until(async () => expect(await healthRows()).toHaveLength(1));
     expect(await statusOf('load_balancer')).toBe('ONLINE');
     expect(await statusOf('listener')).toBe('ONLINE');
     expect(await statusOf('pool')).toBe('ONLINE');
@@ -117,7 +118,7 @@ describe('a heartbeat', () => {
   test('that misses a listener does not keep the amphora alive, but says what it says', async () => {
     await start(basic);
     await heartbeat({ listeners: {}, pools: {} });
-    await vi.waitFor(async () => expect(await statusOf('listener')).toBe('ERROR'));
+    await until(async () => expect(await statusOf('listener')).toBe('ERROR'));
     expect(await healthRows()).toEqual([]);
     expect(logged.map(l => l.fields)).toEqual([{ amphora_id: A1, reported: 0, expected: 1, times: 1 }]);
   });
@@ -132,7 +133,7 @@ describe('a heartbeat', () => {
         stats: { [L1]: { totconns: i, conns: i } },
       });
     }
-    await vi.waitFor(async () => expect(await total()).toBe(5050));
+    await until(async () => expect(await total()).toBe(5050));
     expect((await sumStatistics(db, { listener_id: L1 })).active_connections).toBe(100);
     expect(await statusOf('member')).toBe('ONLINE');
     expect(await statusOf('pool')).toBe('ONLINE');
@@ -142,14 +143,14 @@ describe('a heartbeat', () => {
     await start({ ...basic, load_balancer: { ...offline, topology: 'ACTIVE_STANDBY' }, amphorae: [{}, {}] });
     await heartbeat(healthy);
     await heartbeat({ ...healthy, id: A2 });
-    await vi.waitFor(async () => expect((await healthRows()).map(r => r.amphora_id)).toEqual([A1, A2]));
+    await until(async () => expect((await healthRows()).map(r => r.amphora_id)).toEqual([A1, A2]));
     expect(await total()).toBe(4);
   });
 
   test('counts for listeners of its own load balancer only', async () => {
     await start(basic);
     await heartbeat({ ...healthy, listeners: { [L1]: 'OPEN', foreign: 'OPEN' } });
-    await vi.waitFor(async () => expect(await total()).toBe(2));
+    await until(async () => expect(await total()).toBe(2));
     const rows = await db.selectFrom('listener_statistics').select('listener_id').execute();
     expect(rows).toEqual([{ listener_id: L1 }]);
   });
@@ -160,7 +161,7 @@ describe('a heartbeat that should not be', () => {
     await start(basic);
     for (let i = 0; i < 5; i++) await heartbeat({ ...healthy, id: 'unknown' });
     await heartbeat(healthy);
-    await vi.waitFor(async () => expect(await healthRows()).toHaveLength(1));
+    await until(async () => expect(await healthRows()).toHaveLength(1));
     expect(logged.map(l => l.message)).toEqual([
       'an amphora reports that has no row: delete its instance by hand',
     ]);
@@ -172,7 +173,7 @@ describe('a heartbeat that should not be', () => {
     await start({ ...basic, amphorae: [fresh, old] });
     await heartbeat({ ...healthy, id: A1 });
     await heartbeat({ ...healthy, id: A2 });
-    await vi.waitFor(() => expect(nudged).toEqual([idOf('lb', 1)]));
+    await until(() => expect(nudged).toEqual([idOf('lb', 1)]));
     const rows = await db.selectFrom('amphora').select('status').orderBy('id').execute();
     expect(rows.map(r => r.status)).toEqual(['DELETED', 'PENDING_DELETE']);
   });
@@ -185,7 +186,7 @@ describe('a heartbeat that should not be', () => {
       await send(Buffer.from('hello'));
     }
     await heartbeat(healthy);
-    await vi.waitFor(async () => expect(await healthRows()).toHaveLength(1));
+    await until(async () => expect(await healthRows()).toHaveLength(1));
     expect(logged.map(l => [l.level, l.fields])).toEqual([['warn', { source: '127.0.0.1', dropped: 1 }]]);
   });
 });
@@ -201,14 +202,24 @@ describe('while the database fails', () => {
         return real.update(...args);
       },
     });
-    await start(basic, store);
+    const pauses: number[] = [];
+    const clock: Clock = {
+      now: () => systemClock.now(),
+      sleep: (ms, signal) => {
+        pauses.push(ms);
+        return systemClock.sleep(ms, signal);
+      },
+    };
+    await start(basic, store, clock);
     await heartbeat({ ...healthy, pools: { [P1]: ['UP', { [M1]: 'DOWN' }] } });
-    await vi.waitFor(() => expect(failures).toBeGreaterThan(0));
+    await until(() => expect(failures).toBeGreaterThan(0));
     await heartbeat(healthy);
     const before = failures;
-    await vi.waitFor(() => expect(failures, 'tried soon again').toBeGreaterThan(before + 1));
+    await until(() => expect(failures).toBeGreaterThan(before + 1));
+    // For company, and then tried soon again.
+    expect(pauses.slice(0, 4)).toEqual([20, 20, 40, 80]);
     away = false;
-    await vi.waitFor(async () => expect(await total()).toBe(4), { timeout: 5000 });
+    await until(async () => expect(await total()).toBe(4));
     expect(await statusOf('member')).toBe('ONLINE');
     expect(logged.map(l => l.fields)).toEqual([{ error: 'the database is away, 1', failures: 1 }]);
   });
@@ -251,7 +262,7 @@ describe('while the database fails', () => {
     };
     const look = () => watch.look().catch(() => 'away');
     await report(1);
-    await vi.waitFor(async () => expect(await healthRows()).toHaveLength(2));
+    await until(async () => expect(await healthRows()).toHaveLength(2));
     for (let passed = 0; passed <= 66; passed += 3, nowMs += 3000) await look();
 
     away = true;
@@ -262,10 +273,10 @@ describe('while the database fails', () => {
     away = false;
     expect(await look()).toMatchObject({ looked: false });
     // What waited is too old to say who lives; what it counted is not.
-    await vi.waitFor(async () => expect(await total()).toBe(2 * 2 * 201));
+    await until(async () => expect(await total()).toBe(2 * 2 * 201));
     nowMs += 3000;
     await report(1);
-    await vi.waitFor(async () =>
+    await until(async () =>
       expect((await healthRows()).map(r => Number(r.last_update_ms))).toEqual([nowMs, nowMs]),
     );
     for (let passed = 0; passed < 57; passed += 3, nowMs += 3000)
@@ -286,7 +297,7 @@ test('what has arrived is written before a stop is over', async () => {
   };
   await start(basic, new DatabaseHealth(db), clock);
   await heartbeat(healthy);
-  await vi.waitFor(() => expect(arrived).toBe(true));
+  await until(() => expect(arrived).toBe(true));
   expect(await total()).toBe(0);
   await manager.stop();
   expect(await total()).toBe(2);

@@ -81,7 +81,7 @@ test('a silent amphora is to be asked: its load balancer owes work and is nudged
     settled_generation: 1,
     provisioning_status: 'ACTIVE',
   });
-  await vi.waitFor(() => expect(nudged).toEqual([LB]));
+  await vi.waitFor(() => expect(nudged).toEqual([LB]), { timeout: 10_000 });
   nowMs += 3 * SECOND;
   await report(A2);
   expect(await watch.look(), 'marked once').toMatchObject({ doubted: [] });
@@ -214,7 +214,7 @@ test('it looks by itself until it is stopped', async () => {
   };
   const watch = new OverdueWatch(options, { store, queue, clock: systemClock, log: silentLog });
   watch.start();
-  await vi.waitFor(() => expect(looks).toBeGreaterThan(3));
+  await vi.waitFor(() => expect(looks).toBeGreaterThan(3), { timeout: 10_000 });
   await watch.stop();
   const before = looks;
   await systemClock.sleep(30);

@@ -28,7 +28,7 @@ describe('run()', () => {
   });
 
   test('does not wait for a daemon that keeps the output open', async () => {
-    const { stdout } = await run('sh', ['-c', 'echo started; sleep 3 & exit 0'], { timeoutMs: 2_000 });
+    const { stdout } = await run('sh', ['-c', 'echo started; sleep 15 & exit 0'], { timeoutMs: 10_000 });
     expect(stdout).toBe('started\n');
   });
 

@@ -52,8 +52,9 @@ const statusOf = async (db: Db, id: string) =>
   (await db.selectFrom('load_balancer').selectAll().where('id', '=', id).executeTakeFirstOrThrow())
     .provisioning_status;
 
+const WAIT = { timeout: 15_000 };
 const becomes = (db: Db, id: string, status: string) =>
-  expect.poll(() => statusOf(db, id), { timeout: 5000 }).toBe(status);
+  expect.poll(() => statusOf(db, id), WAIT).toBe(status);
 
 test('a worker finds work that no nudge announced', async () => {
   await using db = await givenDatabase();
@@ -68,7 +69,7 @@ test('writes during a pass are coalesced into one more pass, and none is lost', 
   const gate = Promise.withResolvers<void>();
   await using system = await givenWorker(db);
   system.provider.behave = () => gate.promise.then(() => ({ done: true }));
-  await expect.poll(() => system.provider.running).toBe(1);
+  await expect.poll(() => system.provider.running, WAIT).toBe(1);
   for (let i = 0; i < 5; i++) {
     await changeLoadBalancer(db, id, { nowMs: Date.now() }, async () => {});
     await system.queue.notify(id);
@@ -168,7 +169,7 @@ test('a worker that stops during a pass gives the lease back, and the next worke
     await using system = await givenWorker(db);
     system.provider.behave = ({ signal }) =>
       new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
-    await expect.poll(() => system.provider.running).toBe(1);
+    await expect.poll(() => system.provider.running, WAIT).toBe(1);
   }
   await using _ = await givenWorker(db);
   await becomes(db, id, 'ACTIVE');
@@ -185,7 +186,7 @@ test('while a pass runs, every process can see what it has done and which step i
     return { done: true };
   };
   const progress = async () => JSON.parse((await findStanding(db, id))!.lease!.progress ?? '{}');
-  await expect.poll(progress, { timeout: 5000 }).toMatchObject({
+  await expect.poll(progress, WAIT).toMatchObject({
     generation: 1,
     steps: [{ step: 'ensure VIP port', outcome: 'ok' }],
     current: { step: 'create instance', subject: 'a1' },

@@ -71,7 +71,8 @@ export class SupervisedProgram {
       this.#log.write(`${text}\n`);
       if (!text.startsWith('{')) return;
       const line = JSON.parse(text) as LogLine;
-      if (line.msg.startsWith('ready')) this.isReady = true;
+      // Of one that was killed the last lines may come after its end.
+      if (line.msg.startsWith('ready')) this.isReady = child.exitCode === null && child.signalCode === null;
       this.#options.onLine(name, line);
     });
     child.once('exit', (code, signal) => {

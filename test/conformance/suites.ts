@@ -131,7 +131,7 @@ const tempest = (roles: 'keystone_default_roles' | 'advanced'): Suite => ({
         expected_availability_zone_capability: described(AVAILABILITY_ZONE_CAPABILITIES),
         ...{ availability_zone: 'nova', availability_zone2: 'nova2', availability_zone3: 'nova3' },
         ...{ build_interval: 0.1, check_interval: 0.1, lb_build_interval: 0.1 },
-        ...{ build_timeout: 20, check_timeout: 20, lb_build_timeout: 20 },
+        ...{ build_timeout: 60, check_timeout: 60, lb_build_timeout: 60 },
       },
       enforce_scope: { octavia: isNew },
     };

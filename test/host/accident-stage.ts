@@ -8,7 +8,7 @@ import { until } from './until.ts';
 /** Of each VIP. The limit is shorter than the pause after which the kernel repeats the first packet of a connection. */
 export const LOAD = { everyMs: 10, limitMs: 900 };
 const SETTLE_MS = 300;
-const REDUNDANT_LIMIT_MS = 40_000;
+const REDUNDANT_LIMIT_MS = 60_000;
 const MEMBER_PORT = 9001;
 const PROGRAMS = {
   agent: /agent\.mjs --config-file/,

@@ -15,6 +15,7 @@ import { endProcesses, findInit, startInit } from '../../src/drivers/compute/ins
 import { Secret } from '../../src/lib/secret.ts';
 import { signalProcess } from '../../src/lib/signal.ts';
 import { type DecodedHeartbeat, decodeHeartbeat } from '../../src/wire/heartbeat-codec.ts';
+import { until } from './until.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const TRAFFIC = fileURLToPath(new URL('testdata/traffic.mjs', import.meta.url));
@@ -111,11 +112,8 @@ export class AgentInstance {
       [MEMBER_MAC, 'member', '10.67.0.1/24'],
     ] as const) {
       // The kernel removes links with their namespace, a little after its last process.
-      const deadline = performance.now() + 10_000;
-      while (ip('-n', this.peer, '-br', 'link').includes(`${name}@`)) {
-        if (performance.now() > deadline) throw new Error(`${name} outlived its namespace`);
-        await delay(5);
-      }
+      const links = () => ip('-n', this.peer, '-br', 'link');
+      await until(`${name} to go with its namespace`, () => !links().includes(`${name}@`), links);
       this.#plug(mac, name, address);
     }
     await startInit(this.directory, `/run/netns/${this.outer}`);
@@ -156,6 +154,8 @@ export class AgentInstance {
     this.#stranger?.destroy();
     this.#socket?.close();
     await endProcesses(this.directory);
+    // The link first: with its namespace it would go too, but not at once, and the next instance has one of this name.
+    if (existsSync(`/sys/class/net/${this.#link}m`)) ip('link', 'delete', `${this.#link}m`);
     for (const namespace of [this.outer, this.peer]) {
       if (existsSync(`/run/netns/${namespace}`)) ip('netns', 'delete', namespace);
     }

@@ -148,7 +148,17 @@ describe.skipIf(hostTestsObstacle)(`the agent's interfaces${remark}`, () => {
         ...ranges,
         ...files,
       ];
-      server = spawn('ip', command, { stdio: 'ignore' });
+      server = spawn('ip', command, { stdio: ['ignore', 'ignore', 'pipe'] });
+      let said = '';
+      server.stderr!.on('data', chunk => {
+        said += chunk;
+      });
+      // Who asks before that asks again only some seconds later.
+      await until(
+        'dnsmasq to listen',
+        () => said.includes('started'),
+        () => said,
+      );
       await plug('network', { mac_address: MEMBER_MAC });
       await until(
         'an address of each version',

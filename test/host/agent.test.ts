@@ -88,7 +88,7 @@ describe.skipIf(hostTestsObstacle !== undefined)(
 
     test('refuses whoever shows no client certificate', async () => {
       await expect(call('GET', '/1.0/info', undefined, 'nothing')).rejects.toThrow(
-        /ECONNRESET|alert|certificate/i,
+        /ECONNRESET|EPIPE|hang up|alert|certificate/i,
       );
     });
 
@@ -190,7 +190,9 @@ describe.skipIf(hostTestsObstacle !== undefined)(
         status: 202,
         json: { details: `Configuration file is valid\nhaproxy daemon for ${LB} started` },
       });
-      expect(amphora.inPeer('neigh', 'show', 'dev', 'vip')).toContain(`${VIP} lladdr ${VIP_MAC}`);
+      await until(() =>
+        expect(amphora.inPeer('neigh', 'show', 'dev', 'vip')).toContain(`${VIP} lladdr ${VIP_MAC}`),
+      );
       expect([amphora.fetch(URL), amphora.fetch(URL)].sort()).toEqual(['8001', '8002']);
       expect((await call('GET', `/1.0/loadbalancer/${LB}/haproxy`)).body).toBe(text);
       const listeners = await call('GET', '/1.0/listeners');
@@ -324,15 +326,16 @@ describe.skipIf(hostTestsObstacle !== undefined)(
       const settings = amphora.config('another key');
       const more = settings.replace('[health_manager]', 'member_drain_timeout = 1\n[health_manager]');
       expect((await call('PUT', '/1.0/config', more)).status).toBe(202);
-      const load = await amphora.load(`${URL}slow/3000`);
+      // Longer than it takes to see them, to apply the change, and to end them, on a busy machine too.
+      const load = await amphora.load(`${URL}slow/6000`);
       await until(() => expect(Number(lastHeartbeat()?.listeners.get(LISTENER)?.stats.conns)).toBe(4));
       await apply(config([member(8002), member(8003)]));
-      const startedAt = performance.now();
       const { counts, failures } = await load.stop();
+      // Clients are told, and do not find out by waiting in vain.
       expect(failures.length).toBeGreaterThan(0);
+      expect(failures).not.toContain('timeout');
       expect(counts['8001']).toBeUndefined();
-      expect(counts['8002']! + counts['8003']!).toBeGreaterThan(0);
-      expect(performance.now() - startedAt).toBeLessThan(7_000);
+      expect((counts['8002'] ?? 0) + (counts['8003'] ?? 0)).toBeGreaterThan(0);
       expect((await call('PUT', '/1.0/config', settings)).status).toBe(202);
       await apply(config([member(8003)]));
     });
@@ -377,7 +380,10 @@ describe.skipIf(hostTestsObstacle !== undefined)(
 
     test('starts haproxy again when it is killed', async () => {
       const [pid] = amphora.processes('/usr/sbin/haproxy', '-W');
+      const before = worker();
       process.kill(pid!, 'SIGKILL');
+      // The worker of the dead one answers clients for a moment still.
+      await until(() => expect(worker()).not.toBe(before));
       await until(() => expect(amphora.fetch(URL)).toMatch(/^800[23]$/));
       const { applied } = (await act('reload')).json;
       expect([applied.how, applied.changes.last[0].reason]).toEqual(['nothing', 'it was gone']);
@@ -421,8 +427,7 @@ describe.skipIf(hostTestsObstacle !== undefined)(
       const before = amphora.processes('keepalived').length;
       await call('PUT', '/1.0/vrrp/upload', text('10.67.0.51'));
       expect((await call('PUT', '/1.0/vrrp/start')).status).toBe(202);
-      await until(() => expect(held()).toContain('10.67.0.51/32'));
-      expect(held()).not.toContain('10.67.0.50');
+      await until(() => expect(held()).toMatch(/^(?!.*10\.67\.0\.50).*10\.67\.0\.51\/32/));
       expect(amphora.processes('keepalived')).toHaveLength(before);
       expect(amphora.inside('/var/lib/octavia/vrrp/check_script.sh')).toBe('');
       expect((await call('PUT', '/1.0/vrrp/stop')).json.details).toBe('keepalived stoped');

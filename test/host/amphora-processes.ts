@@ -37,6 +37,26 @@ export function processesOf(dataDir: string, amphoraId: string): AmphoraProcess[
 export const haproxiesOf = (dataDir: string, amphoraId: string): AmphoraProcess[] =>
   processesOf(dataDir, amphoraId).filter(({ command }) => /^(\S*\/)?haproxy /.test(command));
 
+/** Its master and the one worker that is left when those before it have ended, as they do some time after a reload. */
+export const settledHaproxy = (
+  dataDir: string,
+  amphoraId: string,
+): Promise<{ master: number; worker: number }> => {
+  let seen: AmphoraProcess[] = [];
+  return until(
+    'one worker of haproxy',
+    () => {
+      seen = haproxiesOf(dataDir, amphoraId);
+      const pids = seen.map(({ pid }) => pid);
+      const [worker, ...others] = pids.filter(pid => pids.includes(parentOf(pid)));
+      const master = pids.find(pid => pid !== worker);
+      const isAlone = pids.length === 2 && others.length === 0;
+      return isAlone && worker !== undefined && master !== undefined && { master, worker };
+    },
+    () => seen,
+  );
+};
+
 export const agentOf = (dataDir: string, amphoraId: string): AmphoraProcess | undefined =>
   processesOf(dataDir, amphoraId).find(({ command }) => command.includes('agent.mjs --config-file'));
 
@@ -51,10 +71,11 @@ export async function killAll(processes: readonly AmphoraProcess[]): Promise<voi
   await until('processes to end', () => stillThere(processes).length === 0);
 }
 
-/** The instance with all that runs in it: its process 1 takes the others with it. */
-export function killInstance(dataDir: string, amphoraId: string): Promise<void> {
-  const init = initOf(dataDir, amphoraId);
-  return killAll(processesOf(dataDir, amphoraId).filter(({ pid }) => pid === init));
+/** The instance with all that runs in it: its process 1 takes the others with it, and looks ended a moment before they do. */
+export async function killInstance(dataDir: string, amphoraId: string): Promise<void> {
+  const processes = processesOf(dataDir, amphoraId);
+  signalProcess(initOf(dataDir, amphoraId), 'SIGKILL');
+  await until('the instance to end', () => stillThere(processes).length === 0);
 }
 
 function pidNamespaceOf(pid: number): string | undefined {
@@ -64,6 +85,12 @@ function pidNamespaceOf(pid: number): string | undefined {
     // It ended while we looked.
     return undefined;
   }
+}
+
+/** Throws when it ended while we looked. */
+function parentOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
 }
 
 /** Empty for a zombie, and for what ended while we looked. */

@@ -10,6 +10,7 @@ import { NamespaceCompute } from '../../src/drivers/compute/namespace.ts';
 import { BridgeNetwork } from '../../src/drivers/network/bridge.ts';
 import { MemoryNetworkStore } from '../../src/drivers/network/memory-store.ts';
 import { type HostState, hostTestsObstacle, processesIn, readHostState } from './host-state.ts';
+import { until } from './until.ts';
 
 const AGENT = join(import.meta.dirname, 'testdata/stand-in-agent.mjs');
 const EMPTY = { links: [], namespaces: [], mounts: [], processes: [], files: [] };
@@ -48,13 +49,13 @@ async function ask(address: string | null, path: string): Promise<string> {
   return await vi.waitFor(
     async () => {
       const response = await fetch(`http://${address}:9443${path}`, {
-        signal: AbortSignal.timeout(2000),
+        signal: AbortSignal.timeout(5000),
       });
       const text = await response.text();
       expect(response.status, text).toBe(200);
       return text;
     },
-    { timeout: 10_000, interval: 5 },
+    { timeout: 20_000, interval: 5 },
   );
 }
 
@@ -146,7 +147,7 @@ if (hostTestsObstacle !== undefined) {
       const { lb_network_ip: address } = await system.compute.ensureInstance(spec());
       const before = await ask(address, '/pid');
       await ask(address, '/end');
-      await vi.waitFor(async () => expect(await ask(address, '/pid')).not.toBe(before), { timeout: 10_000 });
+      await until('another agent', async () => (await ask(address, '/pid')) !== before);
       expect(readFileSync(join(directory(), 'console.log'), 'utf8')).toContain('ended with 3');
     });
 
@@ -178,9 +179,14 @@ if (hostTestsObstacle !== undefined) {
       expect(processesIn(inode)).toEqual([]);
     });
 
+    const isDead = (instance: string) =>
+      until(
+        `${instance} to be dead`,
+        async () => (await system.compute.findInstance(instance))?.status === 'ERROR',
+      );
     async function killProcessOne(): Promise<void> {
       process.kill(pid(), 'SIGKILL');
-      await vi.waitFor(async () => expect((await system.compute.findInstance(name))?.status).toBe('ERROR'));
+      await isDead(name);
     }
 
     const STAGES: [string, () => Promise<void> | void][] = [
@@ -258,7 +264,7 @@ if (hostTestsObstacle !== undefined) {
       for (const each of [name, other]) {
         const noted = readFileSync(join(system.dataDir, 'instances', each, 'pid'), 'utf8');
         process.kill(Number(noted.split(' ')[0]), 'SIGKILL');
-        await vi.waitFor(async () => expect((await system.compute.findInstance(each))?.status).toBe('ERROR'));
+        await isDead(each);
       }
       await system.network.deletePort(`mgmt-${name}`);
       await system.open().restore();

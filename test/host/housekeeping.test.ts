@@ -107,8 +107,13 @@ describe.skipIf(trafficObstacle)(titled('housekeeping'), () => {
 /** What only its processes use, in MiB. */
 function memoryOf(dataDir: string, amphoraId: string): number {
   const kib = processesOf(dataDir, amphoraId).map(({ pid }) => {
-    const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-    return Number(/^Pss:\s+(\d+) kB/m.exec(text)![1]);
+    try {
+      const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+      return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1] ?? 0);
+    } catch {
+      // It ended while we looked.
+      return 0;
+    }
   });
   return kib.reduce((sum, each) => sum + each, 0) / 1024;
 }

@@ -2,6 +2,7 @@
 import { Agent, get, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http';
 import { get as getOverTls } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from './until.ts';
 
 const REQUEST_LIMIT_MS = 10_000;
 const PAUSE_MS = 2;
@@ -35,6 +36,16 @@ export function ask(
     });
     asked.on('error', error => reject(new Error(`${url}: ${error.message}`, { cause: error })));
   });
+}
+
+/** Resolves when connections are refused, as they are once the process that listened before a reload has heard that it is to leave. */
+export async function refuses(url: string): Promise<void> {
+  const isRefused = () =>
+    ask(url).then(
+      () => false,
+      ({ message }: Error) => message.includes('ECONNREFUSED'),
+    );
+  await until(`${url} to refuse connections`, isRefused);
 }
 
 /** Who answered how often, of so many requests one after the other, to each URL in turn; throws when an answer is not 200. */

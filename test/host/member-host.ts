@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { containsAddress, numberToAddress, parseCidr } from '../../src/lib/addresses.ts';
 
 const PROGRAM = join(import.meta.dirname, 'testdata/member.mjs');
-const REPLY_LIMIT_MS = 15_000;
+const REPLY_LIMIT_MS = 45_000;
 
 export interface SubnetOfHost {
   cidr: string;
@@ -42,7 +42,7 @@ export interface ConstantLoad {
   stop(): Promise<LoadFigures>;
 }
 
-const ip = (...words: string[]) => execFileSync('ip', words, { stdio: 'pipe', timeout: 10_000 }).toString();
+const ip = (...words: string[]) => execFileSync('ip', words, { stdio: 'pipe', timeout: 30_000 }).toString();
 
 /** An address in the half of the subnet that the system never gives away by itself. */
 export function handPicked(subnet: SubnetOfHost, index: number): string {
@@ -201,6 +201,11 @@ export class MemberHost implements AsyncDisposable {
   /** What the server answers to GET /health from now on. */
   async setHealth(port: number, status: number): Promise<void> {
     await this.#tell('health', { port, status });
+  }
+
+  /** Answers what was asked of the server at `/held`, and was not answered so far. */
+  async release(port: number): Promise<void> {
+    await this.#tell('release', { port });
   }
 
   /** The most requests that the server has served at once. */

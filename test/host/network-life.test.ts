@@ -115,7 +115,7 @@ describe.skipIf(obstacle)('a network made by the openstack client', () => {
 
     await openstack.close();
     await system.end('SIGKILL');
-    expect(await answers(floating)).toBe('member');
+    expect((await ask(`http://${floating}/`)).body).toBe('member');
     await system.start();
     openstack = login();
     await opens(floating);

@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SCTP_CHECK } from '../../src/agent/lvs/programs.ts';
 import { titled, trafficObstacle } from './real-system.ts';
+import { until } from './until.ts';
 
 const RESPONDER = join(import.meta.dirname, 'testdata/sctp-responder.pl');
 const PORT = 7000 + (process.pid % 20_000);
@@ -23,8 +24,8 @@ describe.skipIf(trafficObstacle)(titled('the check of an SCTP member [healthmoni
   });
   afterAll(() => rmSync(directory, { recursive: true }));
 
-  const check = (address: string, port: number) =>
-    spawnSync(program, ['sctp', '-t', '1', address, String(port)], { timeout: 5000 }).status;
+  const check = (address: string, port: number, seconds: number) =>
+    spawnSync(program, ['sctp', '-t', String(seconds), address, String(port)], { timeout: 20_000 }).status;
 
   const INIT_ACK = 2;
   const ABORT = 6;
@@ -45,13 +46,19 @@ describe.skipIf(trafficObstacle)(titled('the check of an SCTP member [healthmoni
         const lines = createInterface(responder.stdout);
         await once(lines, 'line');
         lines.on('line', line => heard.push(line));
-        expect(check(address, PORT)).toBe(status);
+        expect(check(address, PORT, 10)).toBe(status);
         // Nobody answers there.
-        expect(check(address, PORT + 1)).toBe(2);
+        expect(check(address, PORT + 1, 1)).toBe(2);
+        // An INIT, and an end to the association that it began.
+        const expected = type === ABORT ? ['1'] : ['1', '6'];
+        await until(
+          'the responder to hear of it',
+          () => heard.length >= expected.length,
+          () => heard,
+        );
         responder.kill();
         await once(lines, 'close');
-        // An INIT, and an end to the association that it began.
-        expect(heard.slice(0, 2)).toEqual(type === ABORT ? ['1'] : ['1', '6']);
+        expect(heard.slice(0, 2)).toEqual(expected);
       } finally {
         responder.kill('SIGKILL');
       }

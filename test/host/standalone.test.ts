@@ -13,16 +13,15 @@ import {
 import { createServer, get, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Client, type Resource } from '../../src/cli/client.ts';
 import { findCloud } from '../../src/cli/cloud.ts';
 import { OttaviaProcess, runOttavia } from '../ottavia-process.ts';
 import { hostTestsObstacle, readHostState } from './host-state.ts';
+import { until } from './until.ts';
 
 if (hostTestsObstacle) console.log(`standalone.test.ts is skipped: it ${hostTestsObstacle}`);
 const EMPTY = { links: [], namespaces: [], mounts: [], processes: [], files: [] };
-const LIMIT_MS = 20_000;
 
 let parent: string;
 beforeAll(() => {
@@ -44,16 +43,6 @@ async function create(client: Client, path: string, root: string, body: object):
   return ((await client.request('POST', `lbaas/${path}`, { [root]: body })) as Record<string, Resource>)[
     root
   ]!;
-}
-
-async function until<T>(what: string, look: () => Promise<T | undefined | false>): Promise<T> {
-  const deadline = Date.now() + LIMIT_MS;
-  for (;;) {
-    const found = await look();
-    if (found) return found;
-    if (Date.now() > deadline) throw new Error(`Waited ${LIMIT_MS} ms for ${what}`);
-    await sleep(50);
-  }
 }
 
 const activeLb = (client: Client, id: string) =>
@@ -133,7 +122,7 @@ async function givenTraffic(client: Client) {
   await create(client, `pools/${pool.id}/members`, 'member', member);
   const { vip_address } = await activeLb(client, lb.id);
   const url = `http://${vip_address}/`;
-  await until('the first answer', () => request(url).catch(() => undefined));
+  await until('the first answer', () => request(url));
   return { lb, pool, member, gateway, url, server };
 }
 
@@ -152,7 +141,7 @@ describe.skipIf(hostTestsObstacle)('standalone with amphorae', () => {
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       const soFar = traffic.count();
       await program.end(signal);
-      await until('traffic without a controller', async () => traffic.count() > soFar + 50);
+      await until('traffic without a controller', () => traffic.count() > soFar + 50);
       program = new OttaviaProcess(standaloneArgs(dataDir));
       await program.ready();
     }
@@ -166,7 +155,7 @@ describe.skipIf(hostTestsObstacle)('standalone with amphorae', () => {
     const client = connect(dataDir);
     await create(client, `pools/${pool.id}/members`, 'member', { ...member, protocol_port: second.port });
     await activeLb(client, lb.id);
-    await until('the new member to answer', async () => traffic.answers.get('second'));
+    await until('the new member to answer', () => traffic.answers.get('second'));
     await traffic.stop();
     expect(traffic.failures).toEqual([]);
     console.log(`${traffic.count()} requests over SIGTERM, SIGKILL and two restarts, none failed`);
@@ -204,8 +193,13 @@ describe.skipIf(hostTestsObstacle)('standalone with amphorae', () => {
 
   test('two systems run side by side, and a purge of one leaves the other', async () => {
     const [one, two] = ['one', 'two'].map(name => join(parent, name)) as [string, string];
-    const programs = [one, two].map(dataDir => new OttaviaProcess(standaloneArgs(dataDir)));
-    await Promise.all(programs.map(program => program.ready()));
+    const programs: OttaviaProcess[] = [];
+    // One after the other: each looks which ranges of addresses are free before it takes some.
+    for (const dataDir of [one, two]) {
+      const program = new OttaviaProcess(standaloneArgs(dataDir));
+      programs.push(program);
+      await program.ready();
+    }
     const [first, second] = await Promise.all([givenTraffic(connect(one)), givenTraffic(connect(two))]);
     await programs[0]!.end();
     expect(await runOttavia(standaloneArgs(one, '--purge'))).toMatchObject({ code: 0 });

@@ -13,7 +13,7 @@ import type { Client } from '../../src/cli/client.ts';
 import { type Issuer, issueAuthority, issueLeaf } from '../../src/drivers/certificates/issue.ts';
 
 const DAY_MS = 86_400_000;
-const LIMIT_MS = 5_000;
+const LIMIT_MS = 20_000;
 
 /** A certificate with its key, as Node's TLS takes them. */
 export interface Pair {
@@ -99,7 +99,7 @@ export class KeyManager {
     try {
       writeFileSync(join(directory, 'pair.pem'), pair.cert + pair.key);
       const options = ['-export', '-in', 'pair.pem', '-passout', 'pass:', '-out', 'pair.p12'];
-      execFileSync('openssl', ['pkcs12', ...options], { cwd: directory, stdio: 'pipe', timeout: 10_000 });
+      execFileSync('openssl', ['pkcs12', ...options], { cwd: directory, stdio: 'pipe', timeout: 30_000 });
       return await this.secret(readFileSync(join(directory, 'pair.p12')));
     } finally {
       rmSync(directory, { recursive: true });

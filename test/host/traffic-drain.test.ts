@@ -14,7 +14,8 @@ import { titled, trafficObstacle } from './real-system.ts';
 import { until } from './until.ts';
 import { acceptWebSocket } from './websocket.ts';
 
-const CLOCK_S = 2;
+/** Short answers take a fifth of it. */
+const CLOCK_S = 4;
 const PIECE = '0123456789';
 const PAUSE_MS = 50;
 const UPGRADE = `connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: ${Buffer.alloc(16).toString('base64')}\r\n`;
@@ -160,8 +161,13 @@ describe.skipIf(trafficObstacle)(titled('a drain with a clock [drain, IPv4, IPv6
     ['although haproxy is reloaded meanwhile', reload],
     [
       'although the agent dies meanwhile',
-      async () => {
-        process.kill(agentOf(vip.system.dataDir, amphoraId)!.pid, 'SIGKILL');
+      async service => {
+        const findAgent = () => agentOf(vip.system.dataDir, amphoraId)?.pid;
+        const dead = findAgent()!;
+        process.kill(dead, 'SIGKILL');
+        await until('another agent', () => ![undefined, dead].includes(findAgent()));
+        // Made by an agent that is there again.
+        await set(service, 0, { weight: 2 });
       },
     ],
   ])('%s', (_, meanwhile) => {

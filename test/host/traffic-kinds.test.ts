@@ -119,7 +119,7 @@ describe.skipIf(trafficObstacle)(titled('a VIP'), () => {
     const { pool } = await serve(spec, { lb: lb6, address: members6.addresses[0], subnet_id: six.id });
     await api.create('healthmonitors', {
       ...{ pool_id: pool.id, name: 'monitor', type: 'PING' },
-      ...{ delay: 1, timeout: 1, max_retries: 1, max_retries_down: 1 },
+      ...{ delay: 1, timeout: 5, max_retries: 1, max_retries_down: 3 },
     });
     await api.active(lb6.id);
     // It stays as it was written.
@@ -136,7 +136,7 @@ function echo(host: string, port: number, text: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     const socket = connect({ host, port });
-    socket.setTimeout(10_000, () => socket.destroy(new Error('timeout')));
+    socket.setTimeout(30_000, () => socket.destroy(new Error('timeout')));
     socket.on('data', (chunk: Buffer) => chunks.push(chunk));
     socket.on('error', reject);
     socket.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));

@@ -57,7 +57,8 @@ describe.skipIf(trafficObstacle)(titled('a health monitor'), () => {
         default_pool: {
           ...{ name: type, protocol, lb_algorithm: 'ROUND_ROBIN' },
           healthmonitor: {
-            ...{ type, delay: 1, timeout: 1, max_retries: 1, max_retries_down: 1 },
+            // A member that is merely slow once is not taken for dead.
+            ...{ type, delay: 1, timeout: 5, max_retries: 1, max_retries_down: 2 },
             ...(type.startsWith('HTTP') ? { url_path: '/health', expected_codes: '200' } : {}),
           },
           members: Object.entries(hosts).map(([name, { addresses }]) => ({

@@ -7,8 +7,9 @@ import { handPicked, MemberHost } from './member-host.ts';
 import { titled, trafficObstacle } from './real-system.ts';
 import { until } from './until.ts';
 
-/** Silence for so long is a refusal. */
+/** Silence for so long is a refusal; answers that are due are waited for. */
 const SILENCE_MS = 400;
+const ANSWER_MS = 20_000;
 const CLIENTS = [0, 1, 2];
 const UDP_MEMBER = 9053;
 
@@ -22,16 +23,22 @@ describe.skipIf(trafficObstacle)(titled('who may reach a listener'), () => {
   const endless: ServerResponse[] = [];
 
   const from = (client: number, family: Family) => dual.addresses[family][client]!;
-  /** By family, which of the clients get an answer. */
-  const reached = async (ask: (client: number, family: Family) => Promise<unknown>) => {
+  /** By family, these clients get an answer and the others do not. */
+  const expectReached = async (
+    due: Record<Family, number[]>,
+    ask: (client: number, family: Family, limitMs: number) => Promise<unknown>,
+  ) => {
     const asked = FAMILIES.map(async family => {
-      const answers = await Promise.allSettled(CLIENTS.map(client => ask(client, family)));
+      const limitOf = (client: number) => (due[family].includes(client) ? ANSWER_MS : SILENCE_MS);
+      const answers = await Promise.allSettled(CLIENTS.map(client => ask(client, family, limitOf(client))));
       return [family, CLIENTS.filter(client => answers[client]!.status === 'fulfilled')];
     });
-    return Object.fromEntries(await Promise.all(asked));
+    expect(Object.fromEntries(await Promise.all(asked))).toEqual(due);
   };
-  const web = (service: Pick<Service, 'url'>) =>
-    reached((client, family) => dual.clients.ask(service.url(family), from(client, family), SILENCE_MS));
+  const expectWeb = (service: Pick<Service, 'url'>, due: Record<Family, number[]>) =>
+    expectReached(due, (client, family, limitMs) =>
+      dual.clients.ask(service.url(family), from(client, family), limitMs),
+    );
   const everybody = { IPv4: CLIENTS, IPv6: CLIENTS };
   const cidrsOf = (...clients: number[]) =>
     clients.flatMap(client => [`${from(client, 'IPv4')}/32`, `${from(client, 'IPv6')}/128`]);
@@ -56,13 +63,13 @@ describe.skipIf(trafficObstacle)(titled('who may reach a listener'), () => {
   afterAll(() => made.disposeAsync());
 
   test('clients of the networks that are named, of each listener by itself [listener.allowed_cidrs, IPv4, IPv6]', async () => {
-    expect(await web(limited)).toEqual({ IPv4: [0], IPv6: [0] });
-    expect(await web(open)).toEqual(everybody);
+    await expectWeb(limited, { IPv4: [0], IPv6: [0] });
+    await expectWeb(open, everybody);
     const path = `listeners/${limited.listener.id}`;
     await dual.set(path, { allowed_cidrs: [`${from(1, 'IPv4')}/32`] });
-    expect(await web(limited)).toEqual({ IPv4: [1], IPv6: [] });
+    await expectWeb(limited, { IPv4: [1], IPv6: [] });
     await dual.set(path, { allowed_cidrs: null });
-    expect(await web(limited)).toEqual(everybody);
+    await expectWeb(limited, everybody);
   });
 
   test.each(FAMILIES)(
@@ -70,8 +77,8 @@ describe.skipIf(trafficObstacle)(titled('who may reach a listener'), () => {
     async family => {
       const path = `listeners/${limited.listener.id}`;
       await dual.set(path, { allowed_cidrs: cidrsOf(0, 1) });
-      const asked = [0, 1].map(client =>
-        dual.clients.ask(`${limited.url(family)}/endless`, from(client, family), 2 * SILENCE_MS),
+      const asked = [2_000, ANSWER_MS].map((limitMs, client) =>
+        dual.clients.ask(`${limited.url(family)}/endless`, from(client, family), limitMs),
       );
       const cut = expect(asked[0]).rejects.toThrow('timeout');
       await until('both to be served', () => endless.length === 2);
@@ -88,16 +95,16 @@ describe.skipIf(trafficObstacle)(titled('who may reach a listener'), () => {
     const port = async () => (await networks.bridge.store.findPort(String(dual.lb.vip_port_id)))!;
     const doomed = await dual.serve({ listener: { allowed_cidrs: cidrsOf(0) }, members: [member] });
     await dual.active();
-    expect(await web(doomed)).toEqual({ IPv4: [0], IPv6: [0] });
+    await expectWeb(doomed, { IPv4: [0], IPv6: [0] });
     expect((await port()).limits).toHaveLength(1);
     await api.remove(`listeners/${doomed.listener.id}`);
     await dual.active();
-    expect(await web(doomed)).toEqual({ IPv4: [], IPv6: [] });
+    await expectWeb(doomed, { IPv4: [], IPv6: [] });
     expect((await port()).limits).toEqual([]);
     const heir = { protocol_port: doomed.port, allowed_cidrs: cidrsOf(2) };
     await dual.serve({ listener: heir, members: [member] });
     await dual.active();
-    expect(await web(doomed)).toEqual({ IPv4: [2], IPv6: [2] });
+    await expectWeb(doomed, { IPv4: [2], IPv6: [2] });
   });
 
   test('datagrams are let in like connections [listener.allowed_cidrs, IPv4, IPv6]', async () => {
@@ -113,21 +120,21 @@ describe.skipIf(trafficObstacle)(titled('who may reach a listener'), () => {
     await dual.addMember(service.pool, UDP_MEMBER, { address: host.addresses[1] });
     await dual.active();
     const flow = `access ${service.port}`;
-    const answered = () =>
-      reached((client, family) =>
+    const expectAnswered = (due: Record<Family, number[]>) =>
+      expectReached(due, (client, family, limitMs) =>
         dual.clients.datagram({
           ...{
             host: dual.vips[family].replace(/[[\]]/g, ''),
             port: service.port,
             from: from(client, family),
           },
-          ...{ flow: `${flow} ${client} ${family}`, text: 'hello' },
+          ...{ flow: `${flow} ${client} ${family}`, text: 'hello', limitMs },
         }),
       );
-    expect(await answered()).toEqual({ IPv4: [1], IPv6: [1] });
+    await expectAnswered({ IPv4: [1], IPv6: [1] });
     // The flows that were refused are let in, the one that was let in ends.
     await dual.set(`listeners/${service.listener.id}`, { allowed_cidrs: cidrsOf(0, 2) });
-    expect(await answered()).toEqual({ IPv4: [0, 2], IPv6: [0, 2] });
+    await expectAnswered({ IPv4: [0, 2], IPv6: [0, 2] });
   });
 
   test("the user's own groups hold for all VIPs [loadbalancer.vip_sg_ids, IPv4, IPv6]", async () => {
@@ -144,10 +151,10 @@ describe.skipIf(trafficObstacle)(titled('who may reach a listener'), () => {
       });
     }
     await dual.set(`loadbalancers/${dual.lb.id}`, { vip_sg_ids: [security_group_id] });
-    expect(await web(open)).toEqual({ IPv4: [2], IPv6: [2] });
-    expect(await web(limited)).toEqual({ IPv4: [], IPv6: [] });
+    await expectWeb(open, { IPv4: [2], IPv6: [2] });
+    await expectWeb(limited, { IPv4: [], IPv6: [] });
     await dual.set(`loadbalancers/${dual.lb.id}`, { vip_sg_ids: [] });
-    expect(await web(open)).toEqual(everybody);
+    await expectWeb(open, everybody);
   });
 
   test("on a port of the user's the limits hold beside his groups, and go with the load balancer [listener.allowed_cidrs, loadbalancer.vip_port_id, IPv4, IPv6]", async () => {
@@ -168,7 +175,7 @@ describe.skipIf(trafficObstacle)(titled('who may reach a listener'), () => {
     });
     await api.active(lb.id);
     const vips = vipsOf(lb);
-    expect(await web({ url: family => `http://${vips[family]}` })).toEqual({ IPv4: [0], IPv6: [0] });
+    await expectWeb({ url: family => `http://${vips[family]}` }, { IPv4: [0], IPv6: [0] });
     await api.remove(`loadbalancers/${lb.id}?cascade=true`);
     await api.gone(lb.id);
     expect(await networks.bridge.store.findPort(port.id)).toMatchObject({

@@ -4,7 +4,7 @@ import { createServer as createTlsServer } from 'node:https';
 import { createServer as createTcpServer, type Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { HaproxyChanges } from '../../src/model/amphora.ts';
-import { haproxiesOf } from './amphora-processes.ts';
+import { settledHaproxy } from './amphora-processes.ts';
 import { DualVip, FAMILIES, type Service } from './dual-vip.ts';
 import { ask, Load } from './http-client.ts';
 import { issueMemberCertificate } from './member-certificate.ts';
@@ -39,7 +39,8 @@ const MAKERS = {
   proxied: async (name: string) => createProxiedServer(name),
 };
 
-const MONITOR = { delay: 1, timeout: 1, max_retries: 1, max_retries_down: 1 };
+/** Who is merely slow once is not taken for dead. */
+const MONITOR = { delay: 1, timeout: 10, max_retries: 1, max_retries_down: 3 };
 
 interface Kind {
   title: string;
@@ -89,7 +90,7 @@ describe.skipIf(trafficObstacle)(titled('with as few reloads as can be [IPv4, IP
   const workers = async () => {
     const [amphora] = await vip.system.api.client.list('octavia/amphorae');
     const changes = amphora!.haproxy_changes as HaproxyChanges;
-    const pids = haproxiesOf(vip.system.dataDir, String(amphora!.id)).map(({ pid }) => pid);
+    const pids = await settledHaproxy(vip.system.dataDir, String(amphora!.id));
     return { changes, pids };
   };
   const portsOf = async (kind: keyof typeof MAKERS) => {

@@ -24,7 +24,9 @@ const MEMBERS = {
 type Name = keyof typeof MEMBERS;
 /** So many that they are spread over all of three members, whatever their addresses. */
 const CLIENTS = 40;
-const PERSISTENCE = { type: 'SOURCE_IP', persistence_timeout: 1 };
+const PERSISTENCE = { type: 'SOURCE_IP', persistence_timeout: 60 };
+/** A member that is merely slow is not taken for dead. */
+const MONITOR = { delay: 1, timeout: 3, max_retries: 1, max_retries_down: 2 };
 
 describe.skipIf(trafficObstacle)(titled('datagrams'), () => {
   const made = new AsyncDisposableStack();
@@ -77,7 +79,7 @@ describe.skipIf(trafficObstacle)(titled('datagrams'), () => {
   const ask = async (
     { port }: Service,
     family: Family,
-    { client = 0, flow = `${names++}`, limitMs = 1000 } = {},
+    { client = 0, flow = `${names++}`, limitMs = 10_000 } = {},
   ): Promise<string> => {
     const text = `t${names++}`;
     const host = dual.vips[family].replace(/[[\]]/g, '');
@@ -179,7 +181,8 @@ describe.skipIf(trafficObstacle)(titled('datagrams'), () => {
 
     test('of one client go to all members by their ports, whoever else comes or goes [pool.lb_algorithm=SOURCE_IP_PORT]', async () => {
       const service = await serve({ lb_algorithm: 'SOURCE_IP_PORT' }, { a: {}, b: {}, c: {} });
-      const flows = { IPv4: newFlows(30), IPv6: newFlows(30) };
+      // So many that they are spread over all members, whatever their ports.
+      const flows = { IPv4: newFlows(60), IPv6: newFlows(60) };
       const owners = async (family: Family) => {
         const found: string[] = [];
         for (const flow of flows[family]) found.push(await ask(service, family, { flow }));
@@ -203,7 +206,16 @@ describe.skipIf(trafficObstacle)(titled('datagrams'), () => {
       await setMembers(service, { a: {}, b: {} });
       for (const family of FAMILIES) {
         expect(await tally(service, family, 6)).toEqual({ b: 6 });
-        expect(await tally(service, family, 6)).toEqual({ a: 3, b: 3 });
+        // Flows that begin while it is counted how many there are, are seen the next time.
+        let last: Record<string, number> = {};
+        await until(
+          'both to get as many',
+          async () => {
+            last = await tally(service, family, 6);
+            return last.a === 3 && last.b === 3;
+          },
+          () => last,
+        );
       }
     });
 
@@ -218,10 +230,14 @@ describe.skipIf(trafficObstacle)(titled('datagrams'), () => {
       // A change of other members forgets nobody.
       await setMembers(service, { a: { weight: 2 }, b: {}, c: {} });
       for (const family of FAMILIES) expect(await ask(service, family)).toBe(first[family]);
+
+      const session_persistence = { ...PERSISTENCE, persistence_timeout: 1 };
+      const brief = await serve({ session_persistence }, { a: {}, b: {}, c: {} });
+      for (const family of FAMILIES) first[family] = await ask(brief, family);
       await sleep(1500);
       // Somebody else is the next in turn.
-      await Promise.all(FAMILIES.map(family => ask(service, family, { client: 2 })));
-      const later = await Promise.all(FAMILIES.map(family => ask(service, family)));
+      await Promise.all(FAMILIES.map(family => ask(brief, family, { client: 2 })));
+      const later = await Promise.all(FAMILIES.map(family => ask(brief, family)));
       expect(later).not.toEqual(Object.values(first));
     });
 
@@ -231,11 +247,7 @@ describe.skipIf(trafficObstacle)(titled('datagrams'), () => {
     ] as const)(
       'of clients that a mask makes one keep together, with %s [pool.session_persistence.persistence_granularity]',
       async (mask, own) => {
-        const session_persistence = {
-          ...PERSISTENCE,
-          persistence_timeout: 60,
-          persistence_granularity: mask,
-        };
+        const session_persistence = { ...PERSISTENCE, persistence_granularity: mask };
         const service = await serve({ session_persistence }, { a: {}, b: {}, c: {} });
         const asked = async (family: Family) => {
           const answers = new Set<string>();
@@ -369,7 +381,7 @@ describe.skipIf(trafficObstacle)(titled('datagrams'), () => {
         });
         services.set(type, service);
         await dual.system.api.create('healthmonitors', {
-          ...{ pool_id: service.pool.id, type, delay: 1, timeout: 1, max_retries: 1, max_retries_down: 1 },
+          ...{ pool_id: service.pool.id, type, ...MONITOR },
           ...(type === 'HTTP' ? { url_path: '/health', expected_codes: '200,204' } : {}),
         });
         const other = (name: Name) =>
@@ -423,7 +435,7 @@ describe.skipIf(trafficObstacle)(titled('datagrams'), () => {
       const flows = newFlows(4);
       expect(await tally(udp, 'IPv6', 4, flows)).toEqual({ a: 2, b: 2 });
       await hosts.two.kill();
-      await shows(udp, { b: 'ERROR' });
+      await all({ b: 'ERROR' });
       const [amphora] = listAmphorae(dual.system.dataDir);
       const findAgent = () => agentOf(dual.system.dataDir, amphora!)?.pid;
       const agent = findAgent()!;
@@ -470,22 +482,15 @@ describe.skipIf(trafficObstacle)(titled('datagrams'), () => {
       for (const responder of responders) await responder.ready();
       for (const family of FAMILIES) {
         const vip = dual.vips[family].replace(/[[\]]/g, '');
-        const call = ['netns', 'exec', dual.clients.namespace, 'perl', checkProgram, 'sctp', '-t', '2', vip];
+        const call = ['netns', 'exec', dual.clients.namespace, 'perl', checkProgram, 'sctp', '-t', '10', vip];
         // The INIT reaches a member, whose answer comes from the VIP.
         for (let i = 0; i < 4; i++) {
-          expect(spawnSync('ip', [...call, String(service.port)], { timeout: 5000 }).status).toBe(0);
+          expect(spawnSync('ip', [...call, String(service.port)], { timeout: 20_000 }).status).toBe(0);
         }
       }
       await until('each to be heard of twice', () => heard().join() === '2,2,2,2', heard);
       await dual.system.api.create('healthmonitors', {
-        ...{
-          pool_id: service.pool.id,
-          type: 'SCTP',
-          delay: 1,
-          timeout: 1,
-          max_retries: 1,
-          max_retries_down: 1,
-        },
+        ...{ pool_id: service.pool.id, type: 'SCTP', ...MONITOR },
       });
       const shown = (statuses: Record<string, string>) => dual.system.api.shows(dual.lb.id, statuses);
       const all = members.map(({ name }) => name);

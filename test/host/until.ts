@@ -1,7 +1,7 @@
 /** Waiting for what the outside world does, with a limit and a sentence. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const LIMIT_MS = 20_000;
+const LIMIT_MS = 40_000;
 const POLL_MS = 25;
 
 /** Looks until there is something that counts; throws what was last seen, or the last look's own failure, after the limit. */

@@ -22,9 +22,9 @@ const obstacle = trafficObstacle ?? controllerObstacle();
 /** Other systems on this host must not have the same ranges. */
 const OWN = process.pid % 250;
 const START_LIMIT_MS = 150_000;
-const BUILD_LIMIT_MS = 90_000;
+const BUILD_LIMIT_MS = 180_000;
 const MONITOR = {
-  ...{ type: 'HTTP', url_path: '/health', delay: 1, timeout: 1, max_retries: 1, max_retries_down: 1 },
+  ...{ type: 'HTTP', url_path: '/health', delay: 1, timeout: 1, max_retries: 1, max_retries_down: 3 },
 };
 
 describe.skipIf(obstacle)(obstacle ? `the Python controller (${obstacle})` : 'the Python controller', () => {
@@ -154,7 +154,7 @@ describe.skipIf(obstacle)(obstacle ? `the Python controller (${obstacle})` : 'th
     // Told by the tests that wait for them.
     for (const each of Object.values(building)) each.catch(() => {});
   }, START_LIMIT_MS);
-  afterAll(() => made.disposeAsync(), 30_000);
+  afterAll(() => made.disposeAsync());
   afterEach(({ task }) => {
     if (task.result?.state !== 'fail') return;
     console.error(controller.log('octavia-worker').slice(-10_000), fileOf('console.log').slice(-10_000));

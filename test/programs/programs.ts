@@ -16,9 +16,10 @@ export async function startProgramProcess(kind: string, file: string): Promise<O
   return promise;
 }
 
-/** What it has logged. */
+/** What it has logged, in whole lines. */
 export const linesOf = ({ stderr }: { stderr: string }): Lines =>
   stderr
     .split('\n')
+    .slice(0, -1)
     .filter(line => line.startsWith('{'))
     .map(line => JSON.parse(line));

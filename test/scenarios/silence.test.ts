@@ -98,7 +98,7 @@ async function openWorld(count: number) {
     const written = () =>
       db.selectFrom('amphora_health').select('amphora_id').where('last_update_ms', '>=', sentMs);
     await vi.waitFor(async () => expect(await written().execute()).toHaveLength(reporting.length), {
-      timeout: 10_000,
+      timeout: 40_000,
       interval: 5,
     });
   }
@@ -141,7 +141,7 @@ test('500 amphorae silent at once, because the network is cut: none is replaced,
   expect(await statusesOf(world)).toEqual(['ALLOCATED']);
   expect(await world.ids()).toEqual(before);
   expect([...world.cloud.instances.keys()].sort()).toEqual(built);
-}, 90_000);
+}, 240_000);
 
 test('a cut that lasts for hours lets go of a few at most', async () => {
   await using world = await openWorld(12);

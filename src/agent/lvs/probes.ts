@@ -1,11 +1,12 @@
 /** One look at a member: whether it answers. Runs in the inner namespace. */
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { run } from '../../lib/command.ts';
+import { findText } from '../files.ts';
 import type { Check } from './config-text.ts';
 import { HEALTH_CHECKER } from './programs.ts';
 
@@ -62,6 +63,8 @@ async function lookSctp({ address, port, timeoutMs }: Check): Promise<boolean> {
 
 /** The longest that is waited for the refusal of a port: members are near. */
 const REFUSAL_MS = 1_000;
+/** For what this machine itself is asked: no member is down because it is busy. */
+const OWN_LIMIT_MS = 10_000;
 
 /**
  * A datagram may be answered or not; that nobody takes it is told by an error. The kernel keeps to itself that a machine does not even
@@ -119,13 +122,15 @@ async function doubtNeighbours(): Promise<void> {
     for (const link of existsSync(directory) ? readdirSync(directory) : []) {
       for (const [name, value] of Object.entries(DOUBT)) {
         const file = `${directory}/${link}/${name}`;
-        if (readFileSync(file, 'utf8').trim() === value) continue;
+        const text = findText(file);
+        // A link may go while it is looked at.
+        if (text === undefined || text.trim() === value) continue;
         writeFileSync(file, value);
         isNew = true;
       }
     }
   }
-  if (isNew) await run('ip', ['neighbour', 'flush', 'all'], { timeoutMs: REFUSAL_MS });
+  if (isNew) await run('ip', ['neighbour', 'flush', 'all'], { timeoutMs: OWN_LIMIT_MS });
 }
 
 let silent: { since: number; addresses: Promise<string[]> } | undefined;
@@ -134,7 +139,7 @@ let silent: { since: number; addresses: Promise<string[]> } | undefined;
 function listSilentNeighbours(): Promise<string[]> {
   if (silent === undefined || performance.now() - silent.since > REFUSAL_MS / 4) {
     const states = ['nud', 'failed', 'nud', 'incomplete'];
-    const asked = run('ip', ['-json', 'neighbour', 'show', ...states], { timeoutMs: REFUSAL_MS });
+    const asked = run('ip', ['-json', 'neighbour', 'show', ...states], { timeoutMs: OWN_LIMIT_MS });
     const addresses = asked.then(({ stdout }) =>
       JSON.parse(stdout || '[]').map((row: { dst: string }) => row.dst),
     );

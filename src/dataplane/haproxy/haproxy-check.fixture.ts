@@ -6,7 +6,7 @@ import { run } from '../../lib/command.ts';
 
 export function isHaproxyInstalled(): boolean {
   try {
-    execFileSync('haproxy', ['-v'], { timeout: 5000 });
+    execFileSync('haproxy', ['-v'], { timeout: 20_000 });
     return true;
   } catch {
     // Whatever keeps it from answering, the tests that need it cannot run.
@@ -19,7 +19,7 @@ export async function checkConfig(text: string, directory: string, peer = 'local
   const own = mkdtempSync(join(directory, 'check-'));
   try {
     writeFileSync(join(own, 'haproxy.cfg'), text);
-    await run('haproxy', ['-c', '-L', peer, '-f', join(own, 'haproxy.cfg')]);
+    await run('haproxy', ['-c', '-L', peer, '-f', join(own, 'haproxy.cfg')], { timeoutMs: 120_000 });
   } finally {
     rmSync(own, { recursive: true });
   }

@@ -23,7 +23,8 @@ function answer(name, port) {
     if (kind === 'health') response.writeHead(entry.health).end();
     else if (kind === 'headers') {
       response.end(JSON.stringify({ headers: request.headers, from: request.socket.remoteAddress }));
-    } else if (kind === 'slow') setTimeout(() => response.end(`${name} ${request.url}`), Number(first));
+    } else if (kind === 'held') entry.held.push(() => response.end(`${name} ${request.url}`));
+    else if (kind === 'slow') setTimeout(() => response.end(`${name} ${request.url}`), Number(first));
     else if (kind === 'stream') void stream(response, Number(first), Number(second));
     else response.end(`${name} ${request.url}`);
   };
@@ -86,6 +87,8 @@ const flows = new Map();
 async function openFlow(flow, host, port, from) {
   if (!flows.has(flow)) {
     const socket = dgram.createSocket(host.includes(':') ? 'udp6' : 'udp4');
+    // A refusal may come when nobody waits any more.
+    socket.on('error', () => {});
     await new Promise(bound => socket.bind(0, from, bound));
     // Only a connected one is told that nobody listens.
     await new Promise(connected => socket.connect(port, host, connected));
@@ -173,7 +176,7 @@ const COMMANDS = {
   },
   async open({ kind, name, port, pem }) {
     const server = MAKERS[kind](name, port, pem);
-    const entry = { server, sockets: new Set(), busy: 0, peak: 0, health: 200 };
+    const entry = { server, sockets: new Set(), held: [], busy: 0, peak: 0, health: 200 };
     server.on('connection', socket => {
       entry.sockets.add(socket);
       socket.on('error', () => {});
@@ -195,6 +198,9 @@ const COMMANDS = {
   },
   async health({ port, status }) {
     served.get(port).health = status;
+  },
+  async release({ port }) {
+    for (const answer of served.get(port).held.splice(0)) answer();
   },
   async peak({ port }) {
     return served.get(port).peak;
@@ -219,24 +225,26 @@ const COMMANDS = {
     return new Promise((resolve, reject) => {
       const settle = work => value => {
         clearTimeout(timer);
-        socket.removeAllListeners('message');
-        socket.removeAllListeners('error');
+        socket.off('message', hear);
+        socket.off('error', fail);
         work(value);
       };
+      const fail = settle(reject);
+      // An answer to an earlier one may be late.
+      const hear = message => String(message).includes(` ${text} `) && settle(resolve)(String(message));
       const timer = setTimeout(
         settle(() => reject(new Error('no answer'))),
         limitMs,
       );
-      // An answer to an earlier one may be late.
-      socket.on('message', message => String(message).includes(` ${text} `) && settle(resolve)(String(message)));
-      socket.on('error', settle(reject));
+      socket.on('message', hear);
+      socket.on('error', fail);
       socket.send(text);
     });
   },
   /** The names in the certificate of whoever ends TLS there. */
   certificate({ host, port }) {
     return new Promise((resolve, reject) => {
-      const socket = tls.connect({ host, port, rejectUnauthorized: false, timeout: 5000 }, () => {
+      const socket = tls.connect({ host, port, rejectUnauthorized: false, timeout: 20_000 }, () => {
         resolve(socket.getPeerCertificate().subject.CN);
         socket.destroy();
       });
