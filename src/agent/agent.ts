@@ -154,7 +154,7 @@ export class Agent {
       );
     }
     if (this.#keepalived.isWanted() && !this.#keepalived.isRunning()) {
-      await this.#attempt({}, 'keepalived is gone; starting it', () => this.#keepalived.start());
+      await this.#attempt({}, 'keepalived is gone or hangs; starting it', () => this.#keepalived.start());
     }
   }
 
@@ -183,6 +183,7 @@ export class Agent {
 
   async #watch(): Promise<void> {
     try {
+      this.#keepalived.look();
       if (this.#isSomethingDead()) await this.#lane.run(() => this.#revive());
       const { paths } = this.#config;
       this.#deaths.watch(listLoadBalancers(paths).map(id => haproxyFiles(paths, id).masterSocket));

@@ -39,6 +39,17 @@ function commandLine(pid: number): string[] {
   }
 }
 
+/** How often the process has given up its processor to wait for something. Source: proc(5). */
+export function countTurns(pid: number): number {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    return Number(/^voluntary_ctxt_switches:\s*(\d+)$/m.exec(status)?.[1]);
+  } catch {
+    // It ended since it was listed.
+    return 0;
+  }
+}
+
 const GRACE_MS = 5_000;
 
 /** Every process that was started with `argument`, and their children that run the same program. */

@@ -9,8 +9,10 @@ import {
   killAll,
   killInstance,
   processesOf,
+  stillThere,
 } from './amphora-processes.ts';
 import type { SystemProcess } from './real-system.ts';
+import { until } from './until.ts';
 
 /** What an accident befalls. */
 export interface Scene {
@@ -100,12 +102,25 @@ export const ACCIDENTS: readonly Accident[] = [
     name: 'keepalived of the active one dies',
     topology: 'ACTIVE_STANDBY',
     happen: scene => killAll(keepalivedsOf(scene.system.dataDir, scene.active)),
-    ...{ gapMs: TAKEOVER_MS, replaced: [] },
+    // The VIPs stay until the other half has them.
+    ...{ gapMs: MOVE.gapMs, replaced: [] },
   },
   {
     name: 'keepalived of the standby one dies',
     topology: 'ACTIVE_STANDBY',
     happen: scene => killAll(keepalivedsOf(scene.system.dataDir, scene.standby!)),
+    ...{ ...NOTHING, replaced: [], holder: 'active' },
+  },
+  {
+    name: 'keepalived of the active one hangs',
+    topology: 'ACTIVE_STANDBY',
+    happen: scene => hangUntilEnded(keepalivedsOf(scene.system.dataDir, scene.active)),
+    ...{ gapMs: MOVE.gapMs, replaced: [] },
+  },
+  {
+    name: 'keepalived of the standby one hangs',
+    topology: 'ACTIVE_STANDBY',
+    happen: scene => hangUntilEnded(keepalivedsOf(scene.system.dataDir, scene.standby!)),
     ...{ ...NOTHING, replaced: [], holder: 'active' },
   },
   {
@@ -230,6 +245,12 @@ export function inside(dataDir: string, amphoraId: string, ...command: string[])
 /** They neither end nor do anything any more. */
 function hang(processes: readonly AmphoraProcess[]): void {
   for (const { pid } of processes) signalProcess(pid, 'SIGSTOP');
+}
+
+/** Resolves when somebody has ended them. */
+async function hangUntilEnded(processes: readonly AmphoraProcess[]): Promise<void> {
+  hang(processes);
+  await until('processes that hang to be ended', () => stillThere(processes).length === 0);
 }
 
 const ip = (...words: string[]): string =>

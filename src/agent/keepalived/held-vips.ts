@@ -7,7 +7,7 @@ import { awaitCondition } from '../wait.ts';
 const TIMEOUT_MS = 10_000;
 const FAMILIES = ['-4', '-6'] as const;
 
-interface Held {
+export interface Held {
   link: string;
   /** With its length. */
   prefix: string;

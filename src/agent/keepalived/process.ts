@@ -8,22 +8,31 @@ import type { AgentConfig } from '../config.ts';
 import { findText, removeFile, writeWhole } from '../files.ts';
 import { canonical, isAddress } from '../network/address.ts';
 import { INNER_NAMESPACE } from '../network/namespace.ts';
-import { endProcess, findDaemon, listStartedWith } from '../process-table.ts';
+import { countTurns, endProcess, findDaemon, listStartedWith } from '../process-table.ts';
 import { awaitCondition } from '../wait.ts';
-import { batch, forgetRoutes, listHeld, releaseLoopback, startOverVips } from './held-vips.ts';
+import { HangWatch } from './hang-watch.ts';
+import { batch, forgetRoutes, type Held, listHeld, releaseLoopback, startOverVips } from './held-vips.ts';
 
 const START_TIMEOUT_MS = 10_000;
 const LONGEST_TAKEOVER_MS = 10_000;
 const MARGIN_MS = 100;
+/** Longer than the kernel keeps anything waiting that is preferred to all others. */
+const LEAST_HANG_MS = 3_000;
 
-/** What the text says of the VIPs, and after which silence the other half takes them: three adverts and less than a fourth. */
-export function readVips(conf: string): { vips: Set<string>; takeoverMs: number } {
+/**
+ * What the text says of the VIPs; after which silence the other half takes them: three adverts and less than a fourth; and how long one
+ * that hangs has done nothing at all: it is due to send, to hear or to check more often.
+ */
+export function readVips(conf: string): { vips: Set<string>; takeoverMs: number; hangMs: number } {
   const blocks = [...conf.matchAll(/virtual_ipaddress(?:_excluded)?\s*\{([^}]*)\}/g)].map(
     ([, block]) => block!,
   );
   const words = blocks.flatMap(block => block.split('\n').map(line => line.trim().split(/[\s/]/)[0]!));
   const advertMs = Number(/^\s*advert_int\s+([\d.]+)/m.exec(conf)?.[1] ?? 1) * 1000;
-  return { vips: new Set(words.filter(isAddress).map(canonical)), takeoverMs: 4 * advertMs + MARGIN_MS };
+  const takeoverMs = 4 * advertMs + MARGIN_MS;
+  const checkMs = Number(/^\s*interval\s+([\d.]+)/m.exec(conf)?.[1] ?? 1) * 1000;
+  const hangMs = Math.max(LEAST_HANG_MS, 2 * takeoverMs, 2 * checkMs);
+  return { vips: new Set(words.filter(isAddress).map(canonical)), takeoverMs, hangMs };
 }
 
 export class Keepalived {
@@ -31,6 +40,8 @@ export class Keepalived {
   readonly configFile: string;
   readonly #pidFile: string;
   readonly #wanted: string;
+  readonly #watch = new HangWatch();
+  #hangs = false;
 
   constructor(config: AgentConfig) {
     this.#config = config;
@@ -47,8 +58,17 @@ export class Keepalived {
     return existsSync(this.#wanted) && this.isConfigured();
   }
 
+  /** One that hangs counts as dead: it keeps the VIPs beside the half that took them, and takes none. */
   isRunning(): boolean {
-    return this.#find() !== undefined;
+    return !this.#hangs && this.#find() !== undefined;
+  }
+
+  /** Looks whether it does anything; to be called regularly. */
+  look(): void {
+    if (!this.isWanted()) return;
+    const turns = listStartedWith(this.configFile).map(pid => `${pid}:${countTurns(pid)}`);
+    const idleMs = this.#watch.look(turns.join(), performance.now());
+    this.#hangs = idleMs >= LEAST_HANG_MS && idleMs >= readVips(findText(this.configFile) ?? '').hangMs;
   }
 
   /** A running one reads its configuration again; one that is the first here takes over VIPs that are here already. */
@@ -57,12 +77,16 @@ export class Keepalived {
     writeWhole(this.#wanted, '');
     if (this.isRunning()) return this.#reload();
     const { vips } = readVips(findText(this.configFile) ?? '');
-    await (isFirst ? startOverVips(vips, () => this.#run()) : this.#run());
+    if (isFirst) return startOverVips(vips, () => this.#run());
+    // The VIPs that a dead one has left are served until it starts and takes them away; from one that hangs they have been taken.
+    if (!this.#hangs) await this.#awaitTakeover();
+    await this.#run();
   }
 
   async #run(): Promise<void> {
     // As long as a child of one that died lives, keepalived does not start.
     await this.#endAll();
+    this.#hangs = false;
     removeFile(this.#pidFile);
     const log = `--log-facility=${this.#config.administrativeLogFacility}`;
     const keepalived = ['keepalived', log, '-f', this.configFile, '-p', this.#pidFile];
@@ -94,8 +118,6 @@ export class Keepalived {
     removeFile(this.#wanted);
     const pid = this.#find();
     if (pid !== undefined) {
-      // It would start its child again, which would say farewell when its parent is gone.
-      signalProcess(pid, 'SIGSTOP');
       await this.#endAll();
       await (this.#config.topology === 'SINGLE' ? forgetRoutes() : this.#releaseVips());
     }
@@ -110,17 +132,25 @@ export class Keepalived {
   }
 
   async #endAll(): Promise<void> {
+    const pid = this.#find();
+    // It would start its child again, which would say farewell when its parent is gone.
+    if (pid !== undefined) signalProcess(pid, 'SIGSTOP');
     // Those that were started first, last.
     for (const pid of listStartedWith(this.configFile).sort((a, b) => b - a))
       await endProcess(pid, 'SIGKILL');
   }
 
   async #releaseVips(): Promise<void> {
+    const held = await this.#awaitTakeover();
+    if (held.length > 0) await batch(held.map(({ link, prefix }) => `address delete ${prefix} dev ${link}`));
+  }
+
+  /** Resolves when the other half has heard nothing for so long that it has the VIPs; with those that are still here besides. */
+  async #awaitTakeover(): Promise<Held[]> {
     const { vips, takeoverMs } = readVips(findText(this.configFile) ?? '');
     const held = await listHeld(vips);
-    if (held.length === 0) return;
-    await delay(Math.min(takeoverMs, LONGEST_TAKEOVER_MS));
-    await batch(held.map(({ link, prefix }) => `address delete ${prefix} dev ${link}`));
+    if (held.length > 0) await delay(Math.min(takeoverMs, LONGEST_TAKEOVER_MS));
+    return held;
   }
 
   async reload(): Promise<void> {
