@@ -22,7 +22,7 @@ const ref: Record<string, string> = {};
 beforeAll(() => {
   made = new Certificates();
   bundle = made.pkcs12();
-}, 60_000);
+});
 afterAll(() => made[Symbol.dispose]());
 
 beforeEach(async () => {

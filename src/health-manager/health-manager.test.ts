@@ -1,6 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DatabaseHealth } from '../db/health.ts';
 import type { Db } from '../db/schema.ts';
 import { sumStatistics } from '../db/statistics.ts';
@@ -8,6 +8,7 @@ import { givenDatabase, givenGraph } from '../db/testing.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import type { Log, LogFields } from '../lib/log.ts';
 import { Secret } from '../lib/secret.ts';
+import { until } from '../lib/until.fixture.ts';
 import { buildGraph, type GraphSketch, idOf } from '../model/graph.fixture.ts';
 import { InProcessQueue } from '../queue/in-process.ts';
 import { sealHeartbeat } from '../wire/heartbeat-codec.ts';
@@ -72,7 +73,6 @@ function send(packet: Buffer): Promise<void> {
   );
 }
 const heartbeat = (sketch: HeartbeatSketch) => send(packetOf(sketch));
-const until = (check: () => unknown) => vi.waitFor(check, { timeout: 10_000 });
 const statusOf = async (table: 'load_balancer' | 'listener' | 'pool' | 'member') =>
   (
     await db

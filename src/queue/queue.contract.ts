@@ -1,6 +1,7 @@
 /** What every queue must do: run by each implementation's test. */
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { until } from '../lib/until.fixture.ts';
 import type { Queue } from './queue.ts';
 
 export interface QueueSubject {
@@ -10,8 +11,6 @@ export interface QueueSubject {
   isShared: boolean;
   tearDown(): Promise<void>;
 }
-
-const until = (check: () => unknown) => vi.waitFor(check, { timeout: 10_000, interval: 5 });
 
 export function queueContract(name: string, setUp: () => Promise<QueueSubject>, limitMs?: number): void {
   describe(`${name} as queue`, () => {

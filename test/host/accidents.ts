@@ -9,10 +9,9 @@ import {
   killAll,
   killInstance,
   processesOf,
-  stillThere,
+  untilEnded,
 } from './amphora-processes.ts';
 import type { SystemProcess } from './real-system.ts';
-import { until } from './until.ts';
 
 /** What an accident befalls. */
 export interface Scene {
@@ -250,7 +249,7 @@ function hang(processes: readonly AmphoraProcess[]): void {
 /** Resolves when somebody has ended them. */
 async function hangUntilEnded(processes: readonly AmphoraProcess[]): Promise<void> {
   hang(processes);
-  await until('processes that hang to be ended', () => stillThere(processes).length === 0);
+  await untilEnded(processes);
 }
 
 const ip = (...words: string[]): string =>

@@ -27,6 +27,11 @@ frontend 51a7a2cb-1f0f-4a2c-8a53-8f6f2a0e7c11
     timeout client 5000
 `;
 
+const ELSEWHERE = '02:aa:00:00:00:77';
+/** The neighbour remembers somebody else under the address. */
+const knowElsewhere = (amphora: AgentInstance, address: string, state: 'stale' | 'reachable') =>
+  amphora.inPeer(...`neigh replace ${address} lladdr ${ELSEWHERE} dev vip nud ${state}`.split(' '));
+
 const remark = hostTestsObstacle ? ` (${hostTestsObstacle})` : '';
 
 describe.skipIf(hostTestsObstacle)(`the agent of half of a pair${remark}`, () => {
@@ -41,16 +46,12 @@ describe.skipIf(hostTestsObstacle)(`the agent of half of a pair${remark}`, () =>
         await amphora.build();
         await until('the agent to answer', async () => (await amphora.call('GET', '/')).status === 200);
         amphora.inPeer('address', 'add', neighbour, 'dev', 'vip', ...(own.includes(':') ? ['nodad'] : []));
-        const others = '02:aa:00:00:00:77';
-        const know = (address: string) =>
-          amphora.inPeer(...`neigh replace ${address} lladdr ${others} dev vip nud stale`.split(' '));
-        know(own);
-        know(vip);
+        for (const address of [own, vip]) knowElsewhere(amphora, address, 'stale');
         const plug = { subnet_cidr: cidr, gateway: null, vrrp_ip: own, mac_address: VIP_MAC };
         expect((await amphora.call('POST', `/1.0/plug/vip/${vip}`, plug)).status).toBe(202);
         const known = () => amphora.inPeer('neigh', 'show', own);
         await until('the neighbour to know the new place', () => known().includes(VIP_MAC), known);
-        expect(amphora.inPeer('neigh', 'show', vip)).toContain(others);
+        expect(amphora.inPeer('neigh', 'show', vip)).toContain(ELSEWHERE);
       } finally {
         await amphora.remove();
       }
@@ -87,7 +88,7 @@ describe.skipIf(hostTestsObstacle)(`the agent's interfaces${remark}`, () => {
   });
 
   test('a neighbour that knew somebody else under an IPv6 VIP hears of its move when haproxy serves it', async () => {
-    amphora.inPeer('neigh', 'replace', VIP6, 'lladdr', '02:aa:00:00:00:77', 'dev', 'vip', 'nud', 'reachable');
+    knowElsewhere(amphora, VIP6, 'reachable');
     await plug(`vip/${VIP6}`, PLUG);
     const known = () => amphora.inPeer('neigh', 'show', VIP6);
     expect(known()).not.toContain(VIP_MAC);

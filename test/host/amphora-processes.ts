@@ -1,7 +1,7 @@
 /** The processes inside a system's amphorae, as the host sees them: to look at them, and to end them as accidents do. */
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { findInit } from '../../src/drivers/compute/instance-processes.ts';
+import { findInit, findStat } from '../../src/drivers/compute/instance-processes.ts';
 import { signalProcess } from '../../src/lib/signal.ts';
 import { until } from './until.ts';
 
@@ -48,10 +48,10 @@ export const settledHaproxy = (
     () => {
       seen = haproxiesOf(dataDir, amphoraId);
       const pids = seen.map(({ pid }) => pid);
-      const [worker, ...others] = pids.filter(pid => pids.includes(parentOf(pid)));
-      const master = pids.find(pid => pid !== worker);
-      const isAlone = pids.length === 2 && others.length === 0;
-      return isAlone && worker !== undefined && master !== undefined && { master, worker };
+      for (const [master, worker] of [pids, pids.toReversed()])
+        if (pids.length === 2 && findStat(worker!)?.parentPid === master)
+          return { master: master!, worker: worker! };
+      return false;
     },
     () => seen,
   );
@@ -64,18 +64,34 @@ export const agentOf = (dataDir: string, amphoraId: string): AmphoraProcess | un
 export const stillThere = (processes: readonly AmphoraProcess[]): AmphoraProcess[] =>
   processes.filter(({ pid, command }) => command !== '' && commandOf(pid) === command);
 
+/** Resolves when none of them runs its program any more. */
+export const untilEnded = (processes: readonly AmphoraProcess[]): Promise<boolean> =>
+  until(
+    'processes to end',
+    () => stillThere(processes).length === 0,
+    () => stillThere(processes),
+  );
+
+/** Resolves when the amphora has an agent that is not this one. */
+export const untilAnotherAgent = (
+  dataDir: string,
+  amphoraId: string,
+  before: AmphoraProcess,
+): Promise<boolean> =>
+  until('another agent', () => ![undefined, before.pid].includes(agentOf(dataDir, amphoraId)?.pid));
+
 /** Resolves when they have ended, so that none is taken for its successor; those that end with another are no error. */
 export async function killAll(processes: readonly AmphoraProcess[]): Promise<void> {
   if (processes.length === 0) throw new Error('There is no such process to kill');
   for (const { pid } of processes) signalProcess(pid, 'SIGKILL');
-  await until('processes to end', () => stillThere(processes).length === 0);
+  await untilEnded(processes);
 }
 
 /** The instance with all that runs in it: its process 1 takes the others with it, and looks ended a moment before they do. */
 export async function killInstance(dataDir: string, amphoraId: string): Promise<void> {
   const processes = processesOf(dataDir, amphoraId);
   signalProcess(initOf(dataDir, amphoraId), 'SIGKILL');
-  await until('the instance to end', () => stillThere(processes).length === 0);
+  await untilEnded(processes);
 }
 
 function pidNamespaceOf(pid: number): string | undefined {
@@ -85,12 +101,6 @@ function pidNamespaceOf(pid: number): string | undefined {
     // It ended while we looked.
     return undefined;
   }
-}
-
-/** Throws when it ended while we looked. */
-function parentOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
 }
 
 /** Empty for a zombie, and for what ended while we looked. */

@@ -179,14 +179,14 @@ if (hostTestsObstacle !== undefined) {
       expect(processesIn(inode)).toEqual([]);
     });
 
-    const isDead = (instance: string) =>
+    const untilDead = (instance: string) =>
       until(
         `${instance} to be dead`,
         async () => (await system.compute.findInstance(instance))?.status === 'ERROR',
       );
     async function killProcessOne(): Promise<void> {
       process.kill(pid(), 'SIGKILL');
-      await isDead(name);
+      await untilDead(name);
     }
 
     const STAGES: [string, () => Promise<void> | void][] = [
@@ -264,7 +264,7 @@ if (hostTestsObstacle !== undefined) {
       for (const each of [name, other]) {
         const noted = readFileSync(join(system.dataDir, 'instances', each, 'pid'), 'utf8');
         process.kill(Number(noted.split(' ')[0]), 'SIGKILL');
-        await isDead(each);
+        await untilDead(each);
       }
       await system.network.deletePort(`mgmt-${name}`);
       await system.open().restore();

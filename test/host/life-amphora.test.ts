@@ -8,6 +8,7 @@ import {
   listAmphorae,
   processesOf,
   stillThere,
+  untilAnotherAgent,
 } from './amphora-processes.ts';
 import { ask, Load, tally } from './http-client.ts';
 import { handPicked, MemberHost } from './member-host.ts';
@@ -71,10 +72,7 @@ describe.skipIf(trafficObstacle)(titled('an amphora'), () => {
     const load = new Load(web.url, { keepAlive: true });
     try {
       await killAll([killed]);
-      await until('another agent', () => {
-        const agent = agentOf(system.dataDir, amphora);
-        return agent !== undefined && agent.pid !== killed.pid;
-      });
+      await untilAnotherAgent(system.dataDir, amphora, killed);
       await isManagedUnder(load);
     } finally {
       await load.stop();

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Resource } from '../../src/cli/client.ts';
-import { agentOf } from './amphora-processes.ts';
+import { agentOf, untilAnotherAgent } from './amphora-processes.ts';
 import { DualVip, FAMILIES, type Family, type Service } from './dual-vip.ts';
 import { Load } from './http-client.ts';
 import { titled, trafficObstacle } from './real-system.ts';
@@ -162,10 +162,10 @@ describe.skipIf(trafficObstacle)(titled('a drain with a clock [drain, IPv4, IPv6
     [
       'although the agent dies meanwhile',
       async service => {
-        const findAgent = () => agentOf(vip.system.dataDir, amphoraId)?.pid;
-        const dead = findAgent()!;
-        process.kill(dead, 'SIGKILL');
-        await until('another agent', () => ![undefined, dead].includes(findAgent()));
+        const { dataDir } = vip.system;
+        const dead = agentOf(dataDir, amphoraId)!;
+        process.kill(dead.pid, 'SIGKILL');
+        await untilAnotherAgent(dataDir, amphoraId, dead);
         // Made by an agent that is there again.
         await set(service, 0, { weight: 2 });
       },

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SCTP_CHECK } from '../../src/agent/lvs/programs.ts';
-import { agentOf, listAmphorae } from './amphora-processes.ts';
+import { agentOf, listAmphorae, untilAnotherAgent } from './amphora-processes.ts';
 import { DualVip, FAMILIES, type Family, type Service } from './dual-vip.ts';
 import { ask as askHttp } from './http-client.ts';
 import { handPicked, MemberHost } from './member-host.ts';
@@ -436,13 +436,13 @@ describe.skipIf(trafficObstacle)(titled('datagrams'), () => {
       expect(await tally(udp, 'IPv6', 4, flows)).toEqual({ a: 2, b: 2 });
       await hosts.two.kill();
       await all({ b: 'ERROR' });
-      const [amphora] = listAmphorae(dual.system.dataDir);
-      const findAgent = () => agentOf(dual.system.dataDir, amphora!)?.pid;
-      const agent = findAgent()!;
-      process.kill(agent, 'SIGKILL');
+      const { dataDir } = dual.system;
+      const [amphora] = listAmphorae(dataDir);
+      const dead = agentOf(dataDir, amphora!)!;
+      process.kill(dead.pid, 'SIGKILL');
       // Who was found dead is not taken for alive by the next agent.
       for (let i = 0; i < 100; i++) expect(await ask(udp, 'IPv6', { flow: flows[i % 4]! })).toBe('a');
-      await until('another agent', () => ![undefined, agent].includes(findAgent()));
+      await untilAnotherAgent(dataDir, amphora!, dead);
       await hosts.two.start();
       await all({ a: 'ONLINE', b: 'ONLINE' });
       await everywhere({ a: 2, b: 2 }, 4);

@@ -126,7 +126,7 @@ function planFrom(before: Wish, after: Wish) {
 }
 
 describe('what haproxy is told', () => {
-  test('leads to what was asked for, whatever came before', { timeout: 60_000 }, () => {
+  test('leads to what was asked for, whatever came before', () => {
     let runtime = 0;
     fc.assert(
       fc.property(fc.array(wish, { minLength: 2, maxLength: 8 }), wishes => {

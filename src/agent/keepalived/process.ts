@@ -68,7 +68,7 @@ export class Keepalived {
     if (!this.isWanted()) return;
     const turns = listStartedWith(this.configFile).map(pid => `${pid}:${countTurns(pid)}`);
     const idleMs = this.#watch.look(turns.join(), performance.now());
-    this.#hangs = idleMs >= LEAST_HANG_MS && idleMs >= readVips(findText(this.configFile) ?? '').hangMs;
+    this.#hangs = idleMs >= LEAST_HANG_MS && idleMs >= this.#read().hangMs;
   }
 
   /** A running one reads its configuration again; one that is the first here takes over VIPs that are here already. */
@@ -76,8 +76,7 @@ export class Keepalived {
     const isFirst = !existsSync(this.#wanted);
     writeWhole(this.#wanted, '');
     if (this.isRunning()) return this.#reload();
-    const { vips } = readVips(findText(this.configFile) ?? '');
-    if (isFirst) return startOverVips(vips, () => this.#run());
+    if (isFirst) return startOverVips(this.#read().vips, () => this.#run());
     // The VIPs that a dead one has left are served until it starts and takes them away; from one that hangs they have been taken.
     if (!this.#hangs) await this.#awaitTakeover();
     await this.#run();
@@ -116,8 +115,7 @@ export class Keepalived {
    */
   async stop(): Promise<void> {
     removeFile(this.#wanted);
-    const pid = this.#find();
-    if (pid !== undefined) {
+    if (this.#find() !== undefined) {
       await this.#endAll();
       await (this.#config.topology === 'SINGLE' ? forgetRoutes() : this.#releaseVips());
     }
@@ -128,7 +126,7 @@ export class Keepalived {
 
   /** After a start that was cut short by the end of the agent. */
   async restore(): Promise<void> {
-    if (this.isConfigured()) await releaseLoopback(readVips(findText(this.configFile)!).vips);
+    if (this.isConfigured()) await releaseLoopback(this.#read().vips);
   }
 
   async #endAll(): Promise<void> {
@@ -147,7 +145,7 @@ export class Keepalived {
 
   /** Resolves when the other half has heard nothing for so long that it has the VIPs; with those that are still here besides. */
   async #awaitTakeover(): Promise<Held[]> {
-    const { vips, takeoverMs } = readVips(findText(this.configFile) ?? '');
+    const { vips, takeoverMs } = this.#read();
     const held = await listHeld(vips);
     if (held.length > 0) await delay(Math.min(takeoverMs, LONGEST_TAKEOVER_MS));
     return held;
@@ -160,6 +158,10 @@ export class Keepalived {
 
   #reload(): void {
     signalProcess(this.#find()!, 'SIGHUP');
+  }
+
+  #read(): ReturnType<typeof readVips> {
+    return readVips(findText(this.configFile) ?? '');
   }
 
   #find(): number | undefined {

@@ -2,7 +2,8 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { until } from '../../lib/until.fixture.ts';
 import { type CheckChange, Running } from './checker.ts';
 import type { Check } from './config-text.ts';
 import { openProbe } from './probes.ts';
@@ -11,7 +12,6 @@ const check = (type: Check['type'], port: number, more: Partial<Check> = {}): Ch
   ...{ type, address: '127.0.0.1', port, timeoutMs: 10_000, delayMs: 10, fall: 1, rise: 1 },
   ...more,
 });
-const until = (check: () => unknown) => vi.waitFor(check, { timeout: 10_000, interval: 5 });
 
 async function look(wanted: Check): Promise<boolean> {
   const probe = openProbe(wanted);

@@ -7,7 +7,7 @@ import { Certificates, KEY_FORMS } from './certificates.fixture.ts';
 let made: Certificates;
 beforeAll(() => {
   made = new Certificates();
-}, 60_000);
+});
 afterAll(() => made[Symbol.dispose]());
 
 const secret = (bytes: Buffer | string) => new Secret(Buffer.from(bytes));

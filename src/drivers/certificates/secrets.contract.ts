@@ -45,10 +45,9 @@ export function secretsContract(name: string, setUp: () => Promise<SecretsSubjec
   describe(`${name} as store of secrets`, () => {
     let subject: SecretsSubject;
 
-    // Some make keys first.
     beforeAll(async () => {
       subject = await setUp();
-    }, 60_000);
+    });
     afterAll(() => subject.tearDown());
 
     test('gives a bundle whose key and certificate belong together, to its owner and to the service', async () => {

@@ -22,7 +22,7 @@ export const wasStarted = (directory: string): boolean => existsSync(join(direct
 export function findInit(directory: string): RunningInit | undefined {
   const noted = parseStat(readText(join(directory, 'pid')));
   if (!noted) return undefined;
-  const present = parseStat(readText(`/proc/${noted.pid}/stat`));
+  const present = findStat(noted.pid);
   if (present?.startTime !== noted.startTime || !belongsTo(noted.pid, directory)) return undefined;
   return { pid: noted.pid, launcherPid: noted.parentPid };
 }
@@ -92,6 +92,9 @@ function findByArgument(directory: string): number[] {
 function belongsTo(pid: number, directory: string): boolean {
   return readText(`/proc/${pid}/cmdline`)?.split('\0').includes(directory) ?? false;
 }
+
+/** undefined when there is no such process. */
+export const findStat = (pid: number) => parseStat(readText(`/proc/${pid}/stat`));
 
 /** The line of `/proc/<pid>/stat`; the name in brackets may hold anything. Source: proc(5). */
 function parseStat(line: string | undefined) {
